@@ -1,0 +1,1 @@
+"""Batches and schedules, computed from metadata only."""

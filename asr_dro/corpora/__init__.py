@@ -1,0 +1,1 @@
+"""Corpora: each reader turns one published layout into the data directory."""

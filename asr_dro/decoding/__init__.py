@@ -1,0 +1,1 @@
+"""Search: from log-probabilities to text."""

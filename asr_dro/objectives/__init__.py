@@ -1,0 +1,1 @@
+"""Group-robust training objectives; needs torch only."""

@@ -1,0 +1,1 @@
+"""Error rates and language identification, per utterance and per language."""
