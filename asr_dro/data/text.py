@@ -1,0 +1,86 @@
+"""Normalisation of transcripts: what a recogniser is asked to write.
+
+Profile ``basic``, in this order:
+
+1. NFC; control, format and unassigned characters go (joiners and directional marks are silent), so do variation
+   selectors; white space of any kind becomes a space.
+2. Lower case. Turkish and its relatives: I -> dotless i, dotted I -> i. Elsewhere a dotted I becomes a plain i, never
+   an i with a loose U+0307. Georgian capitals (Mtavruli) become Mkhedruli, the letters that sentences are written in.
+3. An apostrophe (any of its look-alikes) between two letters becomes U+0027. Signs that are part of a word in their
+   script (Catalan middle dot, Hebrew gershayim, Armenian intonation marks) go without a trace between two letters.
+4. Every other punctuation mark or symbol becomes a space: where a script uses marks to part words (Ethiopic, Tibetan,
+   hyphenated words) the words stay apart.
+5. NFC again (step 1 may bring a letter next to its accent), runs of spaces become one, none at the ends.
+
+Digits stay. The modifier letters U+02BB and U+02BC count as apostrophes between letters and stay elsewhere, where they
+are consonants. ``normalize`` is idempotent.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+DOTLESS_I_LANGUAGES = frozenset({"tur", "aze", "azj", "crh", "gag"})
+
+_APOSTROPHES = frozenset("'’‘ʼʻ＇`´′")
+_SILENT_INSIDE_WORDS = frozenset("·‧׳״՚՛՜՞՟")
+
+
+def lower(text: str, language: str) -> str:
+    """Return ``text`` in lower case by the rules of ``language`` (ISO 639-3)."""
+    text = unicodedata.normalize("NFC", text)
+    if language in DOTLESS_I_LANGUAGES:
+        text = text.replace("I", "ı")
+    # str.lower() turns a dotted capital I into i + U+0307, which would become a token of its own
+    text = text.replace("İ", "i").lower()
+    while "i̇" in text:
+        text = text.replace("i̇", "i")
+    return text
+
+
+def capitalize(text: str, language: str) -> str:
+    """Return ``text`` with its first letter in upper case by the rules of ``language`` (ISO 639-3)."""
+    if not text or language == "kat":  # upper() would give Mtavruli letters, which no sentence begins with
+        return text
+    if language in DOTLESS_I_LANGUAGES and text[0] == "i":
+        return "İ" + text[1:]
+    return text[0].upper() + text[1:]
+
+
+def _is_letter(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN"
+
+
+def _without_silent_characters(text: str) -> str:
+    kept = []
+    for character in text:
+        if character.isspace():
+            kept.append(" ")
+        elif unicodedata.category(character)[0] != "C" and not 0xFE00 <= ord(character) <= 0xFE0F:
+            kept.append(character)
+    return unicodedata.normalize("NFC", "".join(kept))
+
+
+def normalize(text: str, language: str) -> str:
+    """Normalise a transcript by profile ``basic`` (see the module's text).
+
+    Args:
+        text: A sentence as the corpus has it.
+        language: ISO 639-3 code, which decides the casing.
+
+    Returns:
+        The normalised text; empty if nothing speakable is left.
+    """
+    text = lower(_without_silent_characters(unicodedata.normalize("NFC", text)), language)
+    kept = []
+    for index, character in enumerate(text):
+        inside = 0 < index < len(text) - 1 and _is_letter(text[index - 1]) and _is_letter(text[index + 1])
+        if character in _APOSTROPHES and inside:
+            kept.append("'")
+        elif character in _SILENT_INSIDE_WORDS and inside:
+            continue
+        elif unicodedata.category(character)[0] in "PSZ":
+            kept.append(" ")
+        else:
+            kept.append(character)
+    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
