@@ -1,0 +1,118 @@
+"""Files of a scored split: ``hyp.trn ref.trn utterances.tsv scores.tsv scores.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asr_dro.errors import UserError
+from asr_dro.fileio import atomic_open
+
+if TYPE_CHECKING:
+    from asr_dro.scoring.scores import ScoredUtterance
+
+UTTERANCE_COLUMNS = (
+    *("utt_id", "language", "group", "speaker", "duration_s", "wav", "reference", "hypothesis", "hypothesis_language"),
+    *("ref_chars", "char_sub", "char_del", "char_ins", "ref_words", "word_sub", "word_del", "word_ins", "cer", "wer"),
+)
+SCORE_COLUMNS = (
+    *("language", "cer", "wer", "lid_accuracy", "n_utterances"),
+    *("ref_chars", "char_sub", "char_del", "char_ins", "ref_words", "word_sub", "word_del", "word_ins"),
+)
+
+
+def write_trn(path: Path, texts: Iterable[tuple[str, str]]) -> None:
+    """Write sclite's transcript format, ``text (utt_id)`` per line.
+
+    Args:
+        path: The file to write.
+        texts: Pairs of utterance id and text without language tag.
+    """
+    with atomic_open(path) as file:
+        file.writelines(f"{text} ({utt})\n" if text else f"({utt})\n" for utt, text in texts)
+
+
+def write_utterances(path: Path, utterances: Sequence[ScoredUtterance]) -> None:
+    """Write one row per utterance; rates are fractions, empty where the reference is empty."""
+    write_tsv(path, UTTERANCE_COLUMNS, map(_utterance_row, utterances))
+
+
+def write_scores_table(path: Path, scores: dict[str, Any]) -> None:
+    """Write one row per language and the rows ``mean``, ``sd``, ``worst`` and ``micro``; rates are fractions."""
+    rows = [_language_row(scores, language) for language in scores["cer"]["by_language"]]
+    for name in ("mean", "sd", "worst", "micro"):
+        rates = [format_number(scores[metric].get(name)) for metric in ("cer", "wer", "lid_accuracy")]
+        n_utterances = str(scores["n_utterances"]) if name == "micro" else ""
+        rows.append([name, *rates, n_utterances] + [""] * (len(SCORE_COLUMNS) - 5))
+    write_tsv(path, SCORE_COLUMNS, rows)
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write an unquoted TSV file; no value may hold a tab or a line break."""
+    with atomic_open(path) as file:
+        file.write("\t".join(columns) + "\n")
+        file.writelines("\t".join(row) + "\n" for row in rows)
+
+
+def read_tsv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
+    """Read an unquoted TSV file with a header line.
+
+    Args:
+        path: The file, UTF-8.
+        required: Columns that must be there.
+
+    Returns:
+        One dict per row, by column name.
+
+    Raises:
+        UserError: If a required column is missing or a row has more or fewer values than the header.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")
+    columns = lines[0].split("\t")
+    if missing := [name for name in required if name not in columns]:
+        raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(columns)}")
+    rows = []
+    for number, line in enumerate(lines[1:], start=2):
+        if not line:
+            continue
+        values = line.split("\t")
+        if len(values) != len(columns):
+            raise UserError(f"{path}:{number}: {len(values)} values for {len(columns)} columns")
+        rows.append(dict(zip(columns, values, strict=True)))
+    return rows
+
+
+def read_scores(path: Path) -> dict[str, Any] | None:
+    """Read ``scores.json``; ``None`` if it is absent or not whole."""
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return scores if isinstance(scores, dict) else None
+
+
+def format_number(value: float | int | None) -> str:
+    """Write a number so that reading it gives the same number back; nothing for ``None`` and ``nan``."""
+    return "" if value is None or math.isnan(value) else repr(value)
+
+
+def _utterance_row(utterance: ScoredUtterance) -> list[str]:
+    reference, hypothesis = utterance.reference, utterance.hypothesis
+    row = [reference.utt_id, reference.language, reference.group, reference.speaker, reference.duration_s]
+    row += [reference.wav, reference.text, hypothesis.text, hypothesis.language or ""]
+    for counts in (utterance.characters, utterance.words):
+        row += map(str, (counts.reference_length, counts.substitutions, counts.deletions, counts.insertions))
+    return [*row, format_number(utterance.characters.rate), format_number(utterance.words.rate)]
+
+
+def _language_row(scores: dict[str, Any], language: str) -> list[str]:
+    counts = scores["counts"]["by_language"][language]
+    row = [language]
+    row += [format_number(scores[metric]["by_language"][language]) for metric in ("cer", "wer", "lid_accuracy")]
+    row.append(str(counts["n_utterances"]))
+    for metric in ("cer", "wer"):
+        row += [str(value) for value in counts[metric].values()]
+    return row
