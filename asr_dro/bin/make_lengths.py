@@ -21,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Parse, write the files, say what was written."""
     arguments = parse_arguments()
-    from asr_dro.data.lengths import make_lengths  # noqa: PLC0415
+    from asr_dro.data.lengths import make_lengths
 
     if make_lengths(arguments.data):
         logger.info("%s: groups.txt and each split's utt2num_samples, token_ids and group_ids", arguments.data)

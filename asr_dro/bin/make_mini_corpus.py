@@ -31,7 +31,7 @@ def main() -> None:
     """Parse, make the corpus, say what was written."""
     arguments = parse_arguments()
     codes = parse_lang_set(arguments.lang_set)
-    from asr_dro.corpora.mini import LanguagePlan, make_mini_corpus, unequal_plans  # noqa: PLC0415  (0.05 s)
+    from asr_dro.corpora.mini import LanguagePlan, make_mini_corpus, unequal_plans  # 0.05 s
 
     plan = LanguagePlan(train=arguments.train, dev=arguments.dev, test=arguments.test)
     plans = unequal_plans(codes, plan) if arguments.profile == "unequal" else None

@@ -21,7 +21,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Parse, make the vocabulary, say what was written."""
     arguments = parse_arguments()
-    from asr_dro.data.lengths import make_tokens  # noqa: PLC0415
+    from asr_dro.data.lengths import make_tokens
 
     made = make_tokens(arguments.data)
     tokens = arguments.data / "tokens.txt"

@@ -29,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Parse, prepare the set, say what was written."""
     arguments = parse_arguments()
-    from asr_dro.data.prepare import Preparation, prepare  # noqa: PLC0415  (process pools)
+    from asr_dro.data.prepare import Preparation, prepare  # process pools
 
     preparation = Preparation(
         corpus=arguments.corpus,

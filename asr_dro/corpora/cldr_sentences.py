@@ -85,7 +85,7 @@ def usable_phrases(cldr_locale: str, language: str) -> list[str]:
     Returns:
         Unique phrases, the commonest kinds of words first; the order is that of CLDR and the same on every machine.
     """
-    import babel  # noqa: PLC0415  (0.1 s)
+    import babel  # 0.1 s
 
     locale = babel.Locale.parse(cldr_locale)
     common = [unicodedata.normalize("NFC", name).strip() for name in _common_names(locale)]

@@ -63,7 +63,7 @@ class Synthesizer:
         if Synthesizer._made_in_process == os.getpid():
             raise RuntimeError("eSpeak NG has state that outlives its object: start a fresh process for each corpus")
         Synthesizer._made_in_process = os.getpid()
-        import espeakng_loader  # noqa: PLC0415  (its import loads nothing, but costs a package look-up)
+        import espeakng_loader  # its import loads nothing, but costs a package look-up
 
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._link: tempfile.TemporaryDirectory[str] | None = None

@@ -50,6 +50,10 @@ class LanguagePlan:
     max_s: float = 6.0
     snr_db: float | None = None
 
+    def __post_init__(self) -> None:
+        if min(self.train, self.dev, self.test, self.unused + 1, self.phrases - 9) < 1:
+            raise UserError("the mini corpus needs at least 1 clip in train, dev and test, and 10 phrases")
+
     @property
     def clips(self) -> int:
         """Number of clips in all tables."""
@@ -95,6 +99,8 @@ def _unfinished(out: Path, wanted: Sequence[Language], plans: Mapping[str, Langu
         if folder.exists() and not (folder / MARKER).exists():
             raise UserError(f"{folder} exists and is not a mini corpus; give another folder (MINI in db.sh)")
         if not is_made_from(folder / MARKER, _marker(seed, plans[language.iso639_3])):
+            if folder.exists():
+                logger.info("%s was made with other options: it will be replaced", folder)
             missing.append(language)
     return missing
 
@@ -125,6 +131,8 @@ def make_mini_corpus(
         UserError: If a language cannot be spoken or a folder in the way was not made here.
         OSError: If the disk is full or a process died.
     """
+    if nj < 1:
+        raise UserError(f"--nj must be at least 1, not {nj}")
     plans = {code: plan or LanguagePlan() for code in codes} | dict(plans or {})
     wanted = check_languages(codes)
     if not _unfinished(out, wanted, plans, seed):
@@ -145,10 +153,12 @@ Job = tuple[Path, Language, LanguagePlan, int]
 
 
 def _make_all(jobs: Sequence[Job], nj: int, total_clips: int) -> None:
-    from tqdm import tqdm  # noqa: PLC0415  (needed only when there is work)
+    from tqdm import tqdm  # needed only when there is work
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
     counter, stop = SPAWN.Value("l", 0), SPAWN.Event()
-    with ThreadPoolExecutor(nj) as threads, tqdm(total=total_clips, unit="clip", disable=None) as bar:
+    bar = tqdm(total=total_clips, unit="clip", disable=None)
+    with ThreadPoolExecutor(nj) as threads, bar, logging_redirect_tqdm():
         waiting: set[Future[None]] = {threads.submit(_make_in_fresh_process, job, counter, stop) for job in jobs}
         try:
             while waiting:
@@ -165,7 +175,7 @@ def _make_all(jobs: Sequence[Job], nj: int, total_clips: int) -> None:
 def _make_in_fresh_process(job: Job, counter: Any, stop: Any) -> None:
     if stop.is_set():
         return
-    from asr_dro.corpora.mini_language import make_language, share  # noqa: PLC0415  (numpy and soxr)
+    from asr_dro.corpora.mini_language import make_language, share  # numpy and soxr
 
     pool: ProcessPoolExecutor = worker_pool(1, share, (counter, stop))
     with pool:

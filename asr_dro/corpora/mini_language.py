@@ -171,7 +171,7 @@ def make_language(folder: Path, language: Language, plan: LanguagePlan, seed: in
         seed: Seed of every choice.
         marker: Recorded in the folder, so that a re-run knows how it was made.
     """
-    from asr_dro.corpora.mini import MARKER  # noqa: PLC0415  (mini imports this module)
+    from asr_dro.corpora.mini import MARKER  # mini imports this module
 
     with atomic_directory(folder) as temporary:
         (temporary / "clips").mkdir()

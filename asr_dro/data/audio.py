@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -27,6 +28,7 @@ SAMPLE_RATE_HZ = 16_000
 _CHUNK = 32  # clips sent to a process at a time
 _LONGEST_GAP_S = 0.1  # encoders may pad differently from what their header says; more than this is a cut file
 
+Job = tuple[str, str]  # clip, name of its FLAC
 Outcome = tuple[str, int, str]  # clip, samples (0 if it failed), reason (empty if it did not)
 
 
@@ -36,6 +38,8 @@ class ClipError(Exception):
 
 def _read_clip(source: Path) -> bytes:
     try:
+        if not stat.S_ISREG(source.stat().st_mode):
+            raise ClipError("not a file")
         encoded = source.read_bytes()
     except FileNotFoundError:
         raise ClipError("no such file") from None
@@ -115,15 +119,10 @@ def samples_if_converted(source: Path, target: Path) -> int:
     return int(header.frames) if header.samplerate == SAMPLE_RATE_HZ and header.channels == 1 else 0
 
 
-def flac_name(clip: str) -> str:
-    """Return the FLAC's name for a clip's path below ``clips/``; folders become part of the name."""
-    return Path(clip).with_suffix("").as_posix().replace("/", "_") + ".flac"
-
-
-def _convert_chunk(clips: list[str], source: Path, target: Path) -> list[Outcome]:
+def _convert_chunk(jobs: list[Job], source: Path, target: Path) -> list[Outcome]:
     outcomes = []
-    for clip in clips:
-        clip_source, clip_target = source / clip, target / flac_name(clip)
+    for clip, flac in jobs:
+        clip_source, clip_target = source / clip, target / flac
         try:
             samples = samples_if_converted(clip_source, clip_target) or convert_clip(clip_source, clip_target)
             outcomes.append((clip, samples, ""))
@@ -145,25 +144,25 @@ def decoding_pool(nj: int) -> ProcessPoolExecutor:
 
 
 def convert_clips(
-    clips: Iterable[str], source: Path, target: Path, *, pool: ProcessPoolExecutor, on_clips: Callable[[int], object]
+    jobs: Iterable[Job], source: Path, target: Path, *, pool: ProcessPoolExecutor, on_clips: Callable[[int], object]
 ) -> Iterator[Outcome]:
     """Convert clips in parallel, with a bounded number of them under way.
 
     Args:
-        clips: Paths below ``source``.
+        jobs: Clips below ``source`` and the names of their FLAC files below ``target``.
         source: Folder of the clips.
         target: Folder of the FLAC files; must exist.
         pool: Result of :func:`decoding_pool`.
         on_clips: Called with the number of clips that have just been finished.
 
     Yields:
-        Clip, number of samples and reason, in the order of ``clips``.
+        Clip, number of samples and reason, in the order of ``jobs``.
 
     Raises:
         OSError: If a FLAC cannot be written or a process died.
     """
     pending: deque[Future[list[Outcome]]] = deque()
-    remaining = iter(clips)
+    remaining = iter(jobs)
     chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
     try:
         for chunk in chunks:
@@ -172,7 +171,11 @@ def convert_clips(
                 yield from _finish(pending.popleft(), on_clips)
         while pending:
             yield from _finish(pending.popleft(), on_clips)
-    except BrokenProcessPool as error:
+    except BaseException as error:
+        for future in pending:  # or else an interrupted run would first finish what it has begun
+            future.cancel()
+        if not isinstance(error, BrokenProcessPool):
+            raise
         raise OSError(f"a process died while it decoded clips of {source}; is there enough memory?") from error
 
 

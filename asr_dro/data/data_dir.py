@@ -17,7 +17,7 @@ FILES = ("wav.scp", "text", "utt2spk", "utt2lang", "utt2group", "utt2dur")
 _MOST_PROBLEMS_SHOWN = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # a large release has millions
 class Utterance:
     """One utterance of a data directory.
 

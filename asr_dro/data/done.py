@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from asr_dro.fileio import atomic_open, write_json
 
 
 def fingerprint(paths: Iterable[Path]) -> dict[str, list[int]]:
-    """Return ``{path: [size in bytes, time of change in ns]}``; a missing file has size -1."""
+    """Return ``{real path: [size in bytes, time of change in ns]}``; a missing file has size -1."""
     found = {}
     for path in paths:
         try:
             status = path.stat()
-            found[str(path)] = [status.st_size, status.st_mtime_ns]
+            found[os.path.realpath(path)] = [status.st_size, status.st_mtime_ns]
         except FileNotFoundError:
-            found[str(path)] = [-1, 0]
+            found[os.path.realpath(path)] = [-1, 0]
     return found
 
 
