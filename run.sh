@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Train, decode, score and report multilingual speech recognition, stage by stage.
+#
+#   ./run.sh                                    the mini corpus (made here, 6 languages) on the CPU, a few minutes
+#   ./run.sh --objective ctc --seed 2           one choice changed; its results lie beside the others
+#   ./run.sh --stage 5 --stop-stage 6           only decode and score
+#   COMMON_VOICE=/corpora/cv-corpus-25.0 ./run.sh --corpus common_voice --lang-set fin,kat,spa --ngpu 1
+#
+# Stages: 1 data, 2 tokens, 3 lengths, 4 train, 5 decode, 6 score, 7 report. Finished work is skipped; after a kill, the
+# same command goes on. The first run installs what is needed into .venv. Results lie in exp/<tag>/ of the current folder.
+set -euo pipefail
+ASR_DRO_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+
+# >>> options
+stage=1              # first stage to run
+stop_stage=7         # last stage to run
+corpus=mini          # where speech comes from; db.sh says where it lies [mini|common_voice]
+lang_set=mini6       # languages: conf/lang_sets/<name>.txt, or codes such as fin,kat,spa
+model=separable_conv # network and optimiser: conf/model/<name>.yaml
+objective=ctc        # loss and batches: conf/objective/<name>.yaml
+decode=greedy        # search: conf/decode/<name>.yaml
+seed=1               # of weights, batches and dropout
+exp_tag=             # name of the experiment instead of <model>_<objective>_<lang_set>_s<seed>
+train_args=          # changes to the training configuration, e.g. "--max_epoch 2 --optim_conf lr=1e-3"
+ngpu=0               # GPUs; 0 = CPU
+nj=2                 # processes of stages 1 and 5
+data_dir=data        # prepared data and tokens
+exp_dir=exp          # experiments: checkpoints, hypotheses, scores, reports
+# <<< options
+. "${ASR_DRO_ROOT}/utils/parse_options.sh"
+. "${ASR_DRO_ROOT}/utils/log.sh"
+. "${ASR_DRO_ROOT}/utils/lang_set.sh"
+. "${ASR_DRO_ROOT}/db.sh"
+
+# Every choice is checked before any work, and before the environment is needed.
+((1 <= stage && stage <= stop_stage && stop_stage <= 7)) ||
+  die "--stage ${stage} --stop-stage ${stop_stage}: stages go from 1 to 7, the first not after the last"
+((nj >= 1)) || die "--nj 0: at least one process is needed"
+[[ "${exp_tag}" != */* ]] || die "--exp-tag ${exp_tag}: a name, not a path (the folder is --exp-dir)"
+[[ "${corpus}" != common_voice || -d "${COMMON_VOICE}" ]] ||
+  die "--corpus common_voice: COMMON_VOICE is '${COMMON_VOICE}', not a folder; set it in db.sh or export it"
+check_lang_set "${lang_set}"
+find_conf model "${model}" >/dev/null
+find_conf objective "${objective}" >/dev/null
+decode_conf=$(find_conf decode "${decode}")
+data_script=$(find_local data.sh)
+
+languages=$(lang_label "${lang_set}")
+set_dir="${data_dir}/${corpus}_${languages}"
+exp="${exp_dir}/${exp_tag:-${model}_${objective}_${languages}_s${seed}}"
+training=(--model "${model}" --objective "${objective}" --seed "${seed}" "--train-args=${train_args}")
+
+. "${ASR_DRO_ROOT}/path.sh"
+trap 'explain_stop $?' EXIT
+if selected 4; then
+  python3 -m asr_dro.bin.compose_config "${training[@]}" # only checks: a typing error shows before hours of stage 1
+fi
+
+if selected 1; then
+  log "Stage 1: data     ${corpus}, ${lang_set} -> ${set_dir}"
+  bash "${data_script}" --corpus "${corpus}" --lang-set "${lang_set}" --data-dir "${data_dir}" --nj "${nj}"
+fi
+
+if selected 2; then
+  log "Stage 2: tokens   ${set_dir}/train/text -> ${set_dir}/tokens.txt"
+  python3 -m asr_dro.bin.make_tokens --data "${set_dir}"
+fi
+
+if selected 3; then
+  log "Stage 3: lengths  ${set_dir}/*/utt2dur -> ${set_dir}/*/utt2num_samples, token_ids, group_ids"
+  python3 -m asr_dro.bin.make_lengths --data "${set_dir}"
+fi
+
+if selected 4; then
+  log "Stage 4: train    ${model}, ${objective} -> ${exp}"
+  python3 -m asr_dro.bin.compose_config "${training[@]}" --out "${exp}/train.yaml"
+  python3 -m asr_dro.bin.train --data "${set_dir}" --exp "${exp}" --ngpu "${ngpu}"
+fi
+
+if selected 5; then
+  log "Stage 5: decode   ${exp}/checkpoints -> ${exp}/decode_${decode}"
+  python3 -m asr_dro.bin.decode --data "${set_dir}" --exp "${exp}" --decode "${decode_conf}" --nj "${nj}" --ngpu "${ngpu}"
+fi
+
+if selected 6; then
+  log "Stage 6: score    ${exp}/decode_${decode}/*/text -> scores.tsv, scores.json"
+  python3 -m asr_dro.bin.score --data "${set_dir}" --exp "${exp}" --decode "${decode}"
+fi
+
+if selected 7; then
+  log "Stage 7: report   ${exp} -> ${exp}/report.html"
+  python3 -m asr_dro.bin.report --data "${set_dir}" --exp "${exp}" --decode "${decode}"
+  log "Done. Open ${exp}/report.html in a browser"
+fi

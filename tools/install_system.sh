@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Install the programs that tests need and that PyPI does not have: bats (tests of the shell scripts), chromium (looks at
+# the report) and, where Python comes without it, venv. Training needs none of them.
+#
+#   tools/install_system.sh
+#
+# Nothing happens when all are there. With root's rights apt-get installs what is missing; else the command is printed.
+set -euo pipefail
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+
+# >>> options
+quiet=false # say nothing when all is there
+# <<< options
+. "${root}/utils/parse_options.sh"
+. "${root}/utils/log.sh"
+
+# Print the Debian packages of the programs that are missing, one per line.
+missing_packages() {
+  command -v bats >/dev/null || echo bats
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    echo chromium
+  [[ -x "${root}/.venv/bin/python" ]] || python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
+}
+
+# Package lists may be absent (containers) or old, so they are fetched when the first try fails.
+apt_install() {
+  local options=(-y -qq --no-install-recommends -o DPkg::Lock::Timeout=300)
+  DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" >&2 ||
+    { apt-get update -qq >&2 && DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "$@" >&2; }
+}
+
+mapfile -t missing < <(missing_packages)
+if ((${#missing[@]} == 0)); then
+  [[ "${quiet}" == true ]] || log "All system packages are there"
+  exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+  log "Missing: ${missing[*]} (Debian's names). There is no apt-get here; install them in your system's way"
+  exit 1
+fi
+if ((EUID != 0)); then
+  log "Missing: ${missing[*]}. Without root's rights they cannot be installed here; run:"
+  log "  sudo apt-get install --no-install-recommends ${missing[*]}"
+  exit 1
+fi
+SECONDS=0
+log "Installing with apt-get: ${missing[*]}"
+apt_install "${missing[@]}" </dev/null || {
+  log "apt-get could not install ${missing[*]} (its messages are above; is there a network?). Checks that need them are skipped"
+  exit 1
+}
+log "Installed in ${SECONDS} s"
