@@ -37,8 +37,9 @@ exp_dir=exp          # experiments: checkpoints, hypotheses, scores, reports
   die "--stage ${stage} --stop-stage ${stop_stage}: stages go from 1 to 7, the first not after the last"
 ((nj >= 1)) || die "--nj 0: at least one process is needed"
 [[ "${exp_tag}" != */* ]] || die "--exp-tag ${exp_tag}: a name, not a path (the folder is --exp-dir)"
-[[ "${corpus}" != common_voice || -d "${COMMON_VOICE}" ]] ||
-  die "--corpus common_voice: COMMON_VOICE is '${COMMON_VOICE}', not a folder; set it in db.sh or export it"
+variable=${corpus^^} # db.sh has one for each corpus: common_voice -> COMMON_VOICE
+[[ "${corpus}" == mini || "${stage}" != 1 || -d "${!variable}" ]] ||
+  die "--corpus ${corpus}: ${variable}='${!variable}' is not a folder; set it in db.sh or export it"
 check_lang_set "${lang_set}"
 find_conf model "${model}" >/dev/null
 find_conf objective "${objective}" >/dev/null

@@ -56,13 +56,14 @@ lock() {
     flock -n 9 || { log "Another installation is at work; waiting for it" && flock 9; }
     return
   fi
-  local waited=0
+  local waited_s=0 owner
   until mkdir .venv.lock.d 2>/dev/null; do
-    ((waited > 0)) || log "Another installation is at work; waiting for it"
-    if ! kill -0 "$(cat .venv.lock.d/pid 2>/dev/null || echo none)" 2>/dev/null && ((waited >= 5)); then
-      rm -rf .venv.lock.d # its owner was killed (5 s: time enough to write the id)
+    ((waited_s > 0)) || log "Another installation is at work; waiting for it"
+    owner=$(cat .venv.lock.d/pid 2>/dev/null || true)
+    if [[ -n "${owner}" ]] || ((waited_s >= 5)); then # after 5 s it would have written its id
+      kill -0 "${owner:-none}" 2>/dev/null || rm -rf .venv.lock.d
     fi
-    waited=$((waited + 1))
+    waited_s=$((waited_s + 1))
     sleep 1
   done
   echo "$$" >.venv.lock.d/pid
