@@ -1,0 +1,39 @@
+"""Stage 5: decode dev and test with a trained model into exp/<tag>/decode_<decode>/<split>/text."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from asr_dro.errors import run_main
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="prepared set, e.g. data/mini_mini6")
+    parser.add_argument("--exp", type=Path, required=True, help="experiment folder of a finished training")
+    parser.add_argument("--decode", type=Path, required=True, help="decoding configuration, conf/decode/<name>.yaml")
+    parser.add_argument("--nj", type=int, default=1, help="processes that read audio")
+    parser.add_argument("--ngpu", type=int, default=0, help="0 decodes on the CPU, 1 on a GPU")
+    parser.add_argument("--overwrite", action="store_true", help="decode again what is decoded already")
+    return parser
+
+
+def main() -> None:
+    """Run the stage."""
+    arguments = get_parser().parse_args()
+    from asr_dro.decoding.decode import decode_sets
+
+    decode_sets(
+        arguments.data,
+        arguments.exp,
+        arguments.decode,
+        nj=arguments.nj,
+        ngpu=arguments.ngpu,
+        overwrite=arguments.overwrite,
+    )
+
+
+if __name__ == "__main__":
+    run_main(main)

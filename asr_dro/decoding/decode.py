@@ -1,0 +1,93 @@
+"""Stage 5: hypotheses of whole sets, in batches sorted by length, with one load of the model."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from asr_dro.config import load_yaml
+from asr_dro.errors import UserError
+from asr_dro.experiment import CHECKPOINTS, DECODED, HYPOTHESES, MODEL, SELECTION
+from asr_dro.fileio import atomic_open, write_json
+from asr_dro.scoring.fingerprint import content_fingerprint
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("dev", "test")
+SEARCHES = ("greedy",)
+
+
+def decode_sets(
+    data_set: Path, experiment: Path, config_path: Path, *, nj: int, ngpu: int, overwrite: bool = False
+) -> list[Path]:
+    """Decode dev and test, leaving out what is decoded already.
+
+    Args:
+        data_set: Prepared set with the files of stages 1 to 3.
+        experiment: Folder of a finished training.
+        config_path: Decoding configuration, conf/decode/<name>.yaml; its name becomes part of the folder's.
+        nj: Processes that read audio.
+        ngpu: 0 decodes on the CPU, anything above on one GPU.
+        overwrite: Decode again what is decoded already.
+
+    Returns:
+        The files of hypotheses, one per split.
+
+    Raises:
+        UserError: If the training is not finished, or the configuration has mistakes.
+    """
+    config = check_config(config_path)
+    if not (experiment / CHECKPOINTS / MODEL).exists():
+        raise UserError(f"{experiment} holds no trained model; run stage 4 first")
+    outputs, waiting = [], []
+    for split in SPLITS:
+        folder = experiment / f"decode_{config_path.stem}" / split
+        made_from = decode_fingerprint(data_set, experiment, config_path, split)
+        outputs.append(folder / HYPOTHESES)
+        done = folder / DECODED
+        if not overwrite and done.exists() and load_yaml(done).get("made_from") == made_from:
+            logger.info("%s is decoded already", folder)
+        else:
+            waiting.append((split, folder, made_from))
+    if waiting:
+        from asr_dro.decoding.inference import Recognizer  # imports torch and ESPnet: seconds
+
+        recognizer = Recognizer(data_set, experiment, config, ngpu=ngpu)
+        for split, folder, made_from in waiting:
+            hypotheses = recognizer.decode_split(split, nj=nj)
+            with atomic_open(folder / HYPOTHESES) as file:
+                file.writelines(f"{utt_id} {hypotheses[utt_id]}".rstrip() + "\n" for utt_id in sorted(hypotheses))
+            write_json(folder / DECODED, {"made_from": made_from, "utterances": len(hypotheses)})
+            logger.info("decoded %d utterances -> %s", len(hypotheses), folder / HYPOTHESES)
+    return outputs
+
+
+def check_config(path: Path) -> dict[str, Any]:
+    """Read a decoding configuration.
+
+    Raises:
+        UserError: If a key is unknown or a value is not allowed.
+    """
+    config = load_yaml(path)
+    problems = [f"{key} is not a key" for key in config.keys() - {"search", "seconds_per_batch"}]
+    if config.get("search") not in SEARCHES:
+        problems.append(f"search is {config.get('search')!r}; allowed: {', '.join(SEARCHES)}")
+    seconds = config.get("seconds_per_batch")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
+        problems.append(f"seconds_per_batch must be a number above 0, not {seconds!r}")
+    if problems:
+        raise UserError(f"{path} has mistakes:\n  " + "\n  ".join(problems))
+    return config
+
+
+def decode_fingerprint(data_set: Path, experiment: Path, config_path: Path, split: str) -> str:
+    """Hash what hypotheses depend on; the weights by the hash that training wrote beside them."""
+    files = {
+        "model": experiment / CHECKPOINTS / SELECTION,
+        "config": config_path,
+        "tokens": data_set / "tokens.txt",
+        "audio": data_set / split / "wav.scp",
+        "lengths": data_set / split / "utt2num_samples",
+    }
+    return content_fingerprint(files, version="1")

@@ -1,0 +1,19 @@
+"""Names of the files that a run leaves behind: a contract that other tools read."""
+
+from __future__ import annotations
+
+TRAIN_CONFIG = "train.yaml"  # composed configuration
+ESPNET_CONFIG = "config.yaml"  # all of ESPnet's arguments, from which decoding rebuilds the model
+ENVIRONMENT = "environment.json"
+TRAIN_LOG = "train.log"
+EPOCHS = "train.jsonl"  # one line per epoch
+GROUP_UPDATES = "groups.jsonl"  # one line per update of the group weights
+
+CHECKPOINTS = "checkpoints"  # folder of the following
+LAST_CHECKPOINT = "last.pt"  # to resume from
+MODEL = "model.pt"  # to decode with; its existence marks a finished training
+SELECTION = "selection.json"  # which epochs went into it, and why
+INPUTS = "inputs.json"  # the data that training began with
+
+HYPOTHESES = "text"  # in decode_<decode>/<split>/
+DECODED = ".done.json"  # what the hypotheses were made from

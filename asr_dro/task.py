@@ -1,0 +1,80 @@
+"""The one seam with ESPnet's tasks: our classes are registered here, and nowhere else is ``espnet2.tasks`` imported.
+
+Importing this module costs 10 to 20 seconds (ESPnet imports all of its models), so only training and decoding do.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from espnet2.tasks import abs_task, asr
+from espnet2.train.class_choices import ClassChoices
+from espnet2.utils.nested_dict_action import NestedDictAction
+
+from asr_dro.encoders.separable_conv import SeparableConvEncoder
+from asr_dro.training.batches import BatchFactory, Plan
+from asr_dro.training.model import GroupRobustASRModel
+from asr_dro.training.schedules import TriStageLR
+from asr_dro.training.trainer import GroupRobustTrainer
+from asr_dro.training.utterances import UtteranceTable
+
+MODEL = "group_robust"
+
+
+def register() -> None:
+    """Add our classes to ESPnet's tables; calling it again changes nothing."""
+    asr.model_choices.classes[MODEL] = GroupRobustASRModel
+    asr.encoder_choices.classes["separable_conv"] = SeparableConvEncoder
+    abs_task.scheduler_classes["tri_stage"] = TriStageLR
+
+
+def choices() -> dict[str, ClassChoices]:
+    """Return ESPnet's tables of classes by the name of the option, e.g. ``encoder``."""
+    register()
+    tables = (asr.frontend_choices, asr.specaug_choices, asr.normalize_choices, asr.preencoder_choices)
+    return {table.name: table for table in (*tables, asr.encoder_choices, asr.postencoder_choices)}
+
+
+class GroupRobustASRTask(asr.ASRTask):  # type: ignore[misc]  # ESPnet has no type information
+    """``ASRTask`` with our model, trainer and batches."""
+
+    trainer = GroupRobustTrainer
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add our options to ESPnet's parser."""
+        register()
+        super().add_task_arguments(parser)
+        group = parser.add_argument_group("asr_dro")
+        group.add_argument("--data_set", type=str, help="prepared set: folder with train/, dev/, groups.txt")
+        group.add_argument("--batching", action=NestedDictAction, default={}, help="options of BatchingConfig")
+        group.add_argument("--dev_seconds_per_batch", type=float, default=60.0, help="audio per dev batch")
+        group.add_argument("--select_by", type=str, default="mean_cer", help="dev measure that picks epochs")
+        group.add_argument("--average_best", type=int, default=1, help="number of best epochs to average")
+        parser.set_defaults(model=MODEL, iterator_type="task", valid_iterator_type="task", use_preprocessor=False)
+
+    @classmethod
+    def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
+        """Declare the batch field ``group``, the index of an utterance's group."""
+        return (*super().optional_data_names(train, inference), "group")
+
+    @classmethod
+    def build_task_iter_factory(cls, args: argparse.Namespace, iter_options: Any, mode: str) -> BatchFactory:
+        """Build our iterator: ESPnet's hook for batches of one's own."""
+        training = mode == "train"
+        table = UtteranceTable.read(Path(args.data_set), "train" if training else "dev")
+        if training:
+            epochs = table.training_batches(args.batching, args.seed)
+            plan: Plan = lambda epoch, start: epochs.batches(epoch - 1, start)  # noqa: E731  # ESPnet counts from 1
+        else:
+            batches = table.evaluation_batches(args.dev_seconds_per_batch)
+            plan = lambda epoch, start: batches[start:]  # noqa: E731
+        return BatchFactory(
+            cls.build_dataset(args, iter_options),
+            table.utt_ids,
+            plan,
+            num_workers=args.num_workers,
+            pin_memory=args.ngpu > 0,
+        )

@@ -1,0 +1,74 @@
+"""What made a run, beside its configuration: command, commit, versions, class of machine. Nothing personal."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("espnet", "torch", "torchaudio", "s3prl", "transformers", "numpy", "soundfile", "soxr")
+
+
+def describe_environment(repository: Path) -> dict[str, Any]:
+    """Return the content of environment.json.
+
+    Args:
+        repository: Folder of our checkout, whose commit is recorded (null outside a checkout).
+    """
+    commit = _git(repository, "rev-parse", "HEAD")
+    status = _git(repository, "status", "--porcelain", "--untracked-files=no")
+    return {
+        "command": os.environ.get("ASR_DRO_COMMAND") or shlex.join(sys.argv),
+        "commit": commit,
+        "dirty": bool(status) if commit else None,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "host": {"cpu": _cpu(), "cores": os.cpu_count(), "memory_gb": _memory_gb(), "gpu": _gpu()},
+    }
+
+
+def _git(repository: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (ValueError, OSError):
+        return None
+
+
+def _gpu() -> str | None:
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"

@@ -1,0 +1,59 @@
+"""Where a training's messages go: all of them into a file, those that people need to the terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+OURS = "asr_dro"
+
+
+class _ForPeople(logging.Filter):
+    """Pass our own messages, and errors from anywhere."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.name.split(".")[0] in (OURS, "__main__") or record.levelno >= logging.ERROR
+
+
+@contextmanager
+def log_to_file(path: Path) -> Iterator[None]:
+    """Append every message of the block to ``path``; the terminal shows ours, and errors of others.
+
+    ESPnet logs its model, optimiser and several lines an epoch; with its warnings they would bury the one line an
+    epoch that a person follows.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    root = logging.getLogger()
+    file = logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    terminal = [handler for handler in root.handlers if getattr(handler, "stream", None) is sys.stderr]
+    filter_ = _ForPeople()
+    for handler in terminal:
+        handler.addFilter(filter_)
+    root.addHandler(file)
+    logging.captureWarnings(True)
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(file)
+        file.close()
+        for handler in terminal:
+            handler.removeFilter(filter_)
+
+
+@contextmanager
+def chatter_to_file(path: Path) -> Iterator[None]:
+    """Append what the block prints, rather than logs, to ``path``.
+
+    Importing ESPnet prints failed downloads of data for English pronunciation, missing optional packages and
+    warnings about other packages' source code: nothing that a person could act on.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        yield

@@ -1,0 +1,107 @@
+"""The acoustic model: ESPnet's, with losses per utterance and a group-robust objective on top.
+
+Shapes: ``B`` utterances, ``N`` samples, ``T`` encoder frames, ``L`` labels, ``V`` tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from espnet2.asr.espnet_model import ESPnetASRModel
+from torch import Tensor
+from torch.nn import functional
+
+from asr_dro.decoding.greedy import ctc_greedy
+from asr_dro.objectives import build_objective
+from asr_dro.objectives.feasibility import ctc_infeasible
+
+
+class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has no type information
+    """``ESPnetASRModel`` whose branches return one loss per utterance; the objective turns them into a scalar.
+
+    Args:
+        objective: Name of the objective (``asr_dro.objectives``).
+        objective_conf: Options of the objective.
+        group_names: Names of the groups; the position is the index in the batch field ``group``.
+        **kwargs: Arguments of ``ESPnetASRModel``.
+    """
+
+    def __init__(
+        self, *, objective: str, objective_conf: dict[str, Any], group_names: Sequence[str], **kwargs: Any
+    ) -> None:
+        # ESPnet's own CER leaves out spaces and decodes padding; the trainer measures it properly.
+        super().__init__(report_cer=False, report_wer=False, **kwargs)
+        self.group_names = tuple(group_names)
+        self.objective = build_objective(objective, self.group_names, **objective_conf)
+
+    def forward(self, **batch: Any) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Compute the training loss of a batch.
+
+        Args:
+            **batch: ``speech`` (B, N), ``speech_lengths`` (B,), ``text`` (B, L) token indices, ``text_lengths`` (B,),
+                ``group`` (B, 1) group indices; ``visit_fraction`` (float): size relative to a full batch.
+
+        Returns:
+            Scalar loss; statistics: raw ``losses`` (B,), ``infeasible`` (B,); this process's weight in
+            the mean over processes.
+        """
+        losses, infeasible = self.utterance_losses(batch)
+        loss = self.objective(
+            losses,
+            batch["group"][:, 0],
+            lengths=batch["text_lengths"],
+            infeasible=infeasible,
+            visit_fraction=batch["visit_fraction"],
+        )
+        weight = self.objective.batch_weight(losses, infeasible)
+        return loss, {"losses": losses.detach(), "infeasible": infeasible}, weight
+
+    def utterance_losses(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return the loss of each utterance (B,) and whether it has too few frames for its labels (B,)."""
+        names = ("speech", "speech_lengths", "text", "text_lengths")
+        self._infeasible = torch.zeros_like(batch["text_lengths"], dtype=torch.bool)
+        losses, _, _ = super().forward(**{name: batch[name] for name in names})
+        return losses, self._infeasible
+
+    @torch.no_grad()
+    def evaluate(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, list[list[int]]]:
+        """Return losses (B,), infeasible utterances (B,) and greedy CTC hypotheses in one pass; eval mode only."""
+        assert not self.training, "evaluate() needs eval mode: dropout and SpecAugment must be off"
+        self._hypotheses: list[list[int]] = [[] for _ in batch["text_lengths"]]
+        losses, infeasible = self.utterance_losses(batch)
+        return losses, infeasible, self._hypotheses
+
+    def _calc_ctc_loss(
+        self, encoder_out: Tensor, encoder_out_lens: Tensor, ys_pad: Tensor, ys_pad_lens: Tensor
+    ) -> tuple[Tensor, None]:
+        """Return CTC losses (B,); those of utterances with too few frames are 0 and marked as infeasible."""
+        labels = ys_pad.clamp(min=0)
+        self._infeasible = self._infeasible | ctc_infeasible(labels, ys_pad_lens, encoder_out_lens)
+        logits = self.ctc.ctc_lo(encoder_out)  # (B, T, V)
+        if not self.training:
+            self._hypotheses = ctc_greedy(logits, encoder_out_lens, blank=self.blank_id)
+        losses = functional.ctc_loss(
+            logits.float().log_softmax(dim=-1).transpose(0, 1),  # (T, B, V), fp32 whatever the encoder's precision
+            labels,
+            encoder_out_lens,
+            ys_pad_lens,
+            blank=self.blank_id,
+            reduction="none",
+            zero_infinity=True,  # keeps the gradient finite; the mask keeps the zero out of every mean
+        )
+        return losses, None
+
+    def ctc_logits(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return unnormalised CTC scores (B, T, V) and lengths (B,) in encoder frames."""
+        encoder_out, lengths = self.encode(speech, speech_lengths)
+        if isinstance(encoder_out, tuple):  # with outputs of intermediate layers
+            encoder_out = encoder_out[0]
+        return self.ctc.ctc_lo(encoder_out), lengths
+
+    @torch.no_grad()
+    def greedy(self, speech: Tensor, speech_lengths: Tensor) -> list[list[int]]:
+        """Return the greedy CTC hypothesis of each utterance as token indices."""
+        logits, lengths = self.ctc_logits(speech, speech_lengths)
+        return ctc_greedy(logits, lengths, blank=self.blank_id)

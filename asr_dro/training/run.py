@@ -1,0 +1,147 @@
+"""Stage 4: from ``train.yaml`` and a prepared set to ESPnet's arguments, and off."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import logging
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from asr_dro.config import REPOSITORY, compose, load_yaml
+from asr_dro.errors import UserError
+from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, MODEL, TRAIN_CONFIG, TRAIN_LOG
+from asr_dro.fileio import write_json
+from asr_dro.scoring.fingerprint import content_fingerprint
+
+logger = logging.getLogger(__name__)
+
+SPLITS = {"train": "train", "valid": "dev"}
+
+
+def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
+    """Train, or go on from the last checkpoint, or find that all is done.
+
+    Args:
+        data_set: Prepared set with the files of stages 1 to 3.
+        experiment: Folder ``exp/<tag>`` that holds ``train.yaml``.
+        ngpu: Number of GPUs; 0 is the CPU.
+
+    Returns:
+        The path of the final model.
+
+    Raises:
+        UserError: For mistakes in the configuration, or a set that is not the one the training began with.
+    """
+    config = compose([load_yaml(experiment / TRAIN_CONFIG)])
+    model = experiment / CHECKPOINTS / MODEL
+    check_inputs(data_set, experiment)
+    if model.exists():
+        logger.info("%s is trained already", experiment)
+        return model
+    from asr_dro.training.logs import chatter_to_file, log_to_file
+
+    log = experiment / TRAIN_LOG
+    with log_to_file(log):
+        with chatter_to_file(log):  # ESPnet costs 10 to 20 seconds to import: only now
+            from asr_dro.task import GroupRobustASRTask, choices
+            from asr_dro.training.environment import describe_environment
+
+        problems = find_unknown_options(config, {name: table.classes for name, table in choices().items()})
+        if problems:
+            raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
+        write_json(experiment / ENVIRONMENT, describe_environment(REPOSITORY))
+        arguments = espnet_arguments(config, data_set, experiment, ngpu=ngpu)
+        if ngpu > 1:
+            GroupRobustASRTask.main(args=arguments)
+        else:  # what main() does for one process, without printing the command line
+            arguments.distributed = False
+            arguments.version = metadata.version("espnet")
+            GroupRobustASRTask.main_worker(arguments)
+    return model
+
+
+def check_inputs(data_set: Path, experiment: Path) -> None:
+    """Refuse to go on with a training whose data have changed under it.
+
+    Raises:
+        UserError: If a file of stages 1 to 3 is missing or differs from the one that the training began with.
+    """
+    files = {name: data_set / name for name in ("tokens.txt", "groups.txt", "train/utt2num_samples", "train/token_ids")}
+    missing = [str(path) for path in files.values() if not path.exists()]
+    if missing:
+        raise UserError(f"missing: {', '.join(missing)}; run stages 1 to 3 first")
+    inputs = {"data_set": str(data_set), "fingerprint": content_fingerprint(files, version="1")}
+    record = experiment / CHECKPOINTS / INPUTS
+    if not record.exists():
+        write_json(record, inputs)
+    elif load_yaml(record)["fingerprint"] != inputs["fingerprint"]:
+        raise UserError(
+            f"{experiment} was trained on other data than {data_set} holds now (tokens, groups or lengths differ). "
+            f"Give this run a name of its own (--exp-tag NAME), or remove {experiment} to train it anew."
+        )
+
+
+def find_unknown_options(config: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List classes that do not exist and options that a class does not have.
+
+    ESPnet notices neither before the model is built, and then only the first.
+
+    Args:
+        config: Composed configuration.
+        classes: For each option of a kind of class (``encoder``), the classes by name.
+    """
+    problems = []
+    for key, table in classes.items():
+        name = config.get(key)
+        if name is None:
+            continue
+        if name not in table:
+            problems.append(f"{key}: {name!r} is unknown; allowed: {', '.join(sorted(table))}")
+            continue
+        parameters = inspect.signature(table[name]).parameters
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            continue
+        known = sorted(set(parameters) - {"input_size"})
+        for option in sorted(set(config.get(f"{key}_conf", {})) - set(known)):
+            problems.append(f"{key}_conf: {name} has no option {option!r}; it has: {', '.join(known)}")
+    return problems
+
+
+def espnet_arguments(config: Mapping[str, Any], data_set: Path, experiment: Path, *, ngpu: int) -> argparse.Namespace:
+    """Return ESPnet's arguments for a run; everything derived (tokens, groups, number of updates) is filled in here."""
+    from asr_dro.task import GroupRobustASRTask
+    from asr_dro.training.utterances import UtteranceTable
+
+    arguments: argparse.Namespace = GroupRobustASRTask.get_parser().parse_args([])
+    own = {"objective", "objective_conf"}
+    for key, value in config.items():
+        if key not in own:
+            setattr(arguments, key, value)
+    table = UtteranceTable.read(data_set, "train")
+    batches = table.training_batches(config["batching"], config["seed"])
+    logger.info("batches: %s", ", ".join(f"{key} {value:.4g}" for key, value in batches.describe().items()))
+    arguments.accum_grad = batches.batches_per_update
+    if config.get("scheduler") == "tri_stage":
+        total = batches.updates_per_epoch * config["max_epoch"]
+        arguments.scheduler_conf = {**config.get("scheduler_conf", {}), "total_updates": total}
+    arguments.model_conf = {
+        "objective": config["objective"],
+        "objective_conf": config.get("objective_conf", {}),
+        "group_names": list(table.group_names),
+        "ctc_weight": 1.0,
+    }
+    for mode, split in SPLITS.items():
+        files = [("wav.scp", "speech", "sound"), ("token_ids", "text", "text_int"), ("group_ids", "group", "text_int")]
+        triples = [(str(data_set / split / file), name, kind) for file, name, kind in files]
+        setattr(arguments, f"{mode}_data_path_and_name_and_type", triples)
+    arguments.data_set = str(data_set)
+    arguments.token_list = str(data_set / "tokens.txt")
+    arguments.output_dir = str(experiment)
+    arguments.ngpu = ngpu
+    arguments.resume = True
+    arguments.use_matplotlib = False  # ESPnet's default draws after each epoch, before it writes the checkpoint
+    arguments.multiprocessing_distributed = ngpu > 1
+    return arguments

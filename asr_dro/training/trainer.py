@@ -1,0 +1,185 @@
+"""The training run: ESPnet builds the model, optimiser and data; the loop is ours.
+
+What ESPnet 202511 does in its own loop and this one does not: checkpoints written in place, the gradient of left-over
+batches leaking into the next epoch, best epochs by a criterion that is NaN without a decoder, an average that
+aliases its inputs, CER without spaces on padded frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+from espnet2.train.trainer import Trainer
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.parallel import DistributedDataParallel
+
+from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
+from asr_dro.objectives.group_objective import GroupObjective
+from asr_dro.training import checkpoints
+from asr_dro.training.batches import BatchFactory
+from asr_dro.training.epoch import EpochOptions, train_epoch
+from asr_dro.training.evaluation import evaluate
+from asr_dro.training.model import GroupRobustASRModel
+from asr_dro.training.state import TrainingLog, TrainingState
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of the run, from ESPnet's arguments and ours (same names)."""
+
+    output_dir: Path
+    max_epoch: int
+    seed: int
+    accum_grad: int
+    grad_clip: float
+    use_amp: bool
+    ngpu: int
+    patience: int | None
+    select_by: str
+    average_best: int
+    use_tensorboard: bool
+
+
+class GroupRobustTrainer(Trainer):  # type: ignore[misc]  # ESPnet has no type information
+    """ESPnet's trainer with a loop that can be killed at any moment and resumed."""
+
+    @classmethod
+    def build_options(cls, args: argparse.Namespace) -> RunOptions:
+        """Pick the options of the run from ESPnet's arguments."""
+        names = [name for name in RunOptions.__dataclass_fields__ if name != "output_dir"]
+        return RunOptions(output_dir=Path(args.output_dir), **{name: getattr(args, name) for name in names})
+
+    @classmethod
+    def run(  # ESPnet's signature
+        cls,
+        model: GroupRobustASRModel,
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence[Any],
+        train_iter_factory: BatchFactory,
+        valid_iter_factory: BatchFactory,
+        plot_attention_iter_factory: None,
+        trainer_options: RunOptions,
+        distributed_option: Any,
+    ) -> None:
+        """Train to the last epoch, from the last checkpoint if there is one, and average the best epochs."""
+        scaler = GradScaler("cuda") if trainer_options.use_amp and trainer_options.ngpu else None
+        state = TrainingState(model, optimizers[0], schedulers[0], scaler)
+        run = TrainingRun(state, trainer_options, distributed_option)
+        run.resume()
+        while run.wants_another_epoch():
+            run.train_one_epoch(train_iter_factory, valid_iter_factory)
+        run.finish()
+
+
+class TrainingRun:
+    """The loop over epochs.
+
+    Args:
+        state: What a checkpoint holds.
+        options: Options of the run.
+        distributed_option: ESPnet's description of this process's place among several.
+    """
+
+    def __init__(self, state: TrainingState, options: RunOptions, distributed_option: Any) -> None:
+        self.state = state
+        self.options = options
+        self.folder = options.output_dir / CHECKPOINTS
+        self.log = TrainingLog(options.output_dir)
+        self.device = torch.device("cuda" if options.ngpu else "cpu")
+        self.main_process = not distributed_option.distributed or distributed_option.dist_rank == 0
+        network: torch.nn.Module = state.model
+        if distributed_option.distributed:
+            device_ids = [torch.cuda.current_device()] if options.ngpu else None
+            network = DistributedDataParallel(state.model, device_ids=device_ids)
+        self.epoch_options = EpochOptions(
+            network=network,
+            device=self.device,
+            batches_per_update=options.accum_grad,
+            grad_clip=options.grad_clip,
+            use_amp=options.use_amp,
+            main_process=self.main_process,
+        )
+
+    def resume(self) -> None:
+        """Take over the last checkpoint, if any, and bring the logs back to it."""
+        last = self.folder / LAST_CHECKPOINT
+        if last.exists():
+            self.state.load(last)
+        if self.main_process:
+            self.log.rewind(self.state)
+
+    def wants_another_epoch(self) -> bool:
+        """Tell whether epochs are left and ``patience`` epochs without a better one have not passed."""
+        state, options = self.state, self.options
+        if state.epoch >= options.max_epoch:
+            return False
+        if options.patience is None or not state.history:
+            return True
+        _, best_epoch = checkpoints.rank_epochs(state.history, options.select_by)[0]
+        return state.epoch - best_epoch < options.patience
+
+    def train_one_epoch(self, train: BatchFactory, dev: BatchFactory) -> None:
+        """Train and measure one epoch, then write checkpoint and logs."""
+        state = self.state
+        epoch = state.epoch + 1
+        set_all_random_seed(self.options.seed + epoch)
+        record: dict[str, Any] = {"epoch": epoch}
+        trained = train_epoch(state, train.build_iter(epoch), self.epoch_options)
+        token_list = state.model.token_list
+        measured = evaluate(state.model, dev.build_iter(epoch), device=self.device, token_list=token_list)
+        record |= {"updates": state.updates, "lr": state.optimizer.param_groups[0]["lr"], **trained, "dev": measured}
+        state.epoch = epoch
+        state.history.append(record)
+        if self.main_process:
+            self._write(record)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        state, options = self.state, self.options
+        if isinstance(state.model.objective, GroupObjective):
+            self.log.append_groups(state.model.objective.drain_records())
+        checkpoints.save(self.folder / checkpoints.epoch_name(state.epoch), state.model.state_dict())
+        state.save(self.folder / LAST_CHECKPOINT)
+        checkpoints.keep_best(self.folder, state.history, select_by=options.select_by, count=options.average_best)
+        self.log.write_epochs(state)
+        logger.info("%s", describe(record, options.max_epoch))
+
+    def finish(self) -> None:
+        """Average the best epochs into the model that decoding uses."""
+        options = self.options
+        if self.main_process:
+            checkpoints.write_final_model(
+                self.folder, self.state.history, select_by=options.select_by, count=options.average_best
+            )
+
+
+def describe(record: dict[str, Any], max_epoch: int) -> str:
+    """Return an epoch's record as one aligned line for the terminal."""
+    dev = record["dev"]
+    cer = dev["cer"]
+
+    def percent(value: float | None) -> str:
+        return "    -" if value is None else f"{100 * value:5.1f}"
+
+    parts = [
+        f"epoch {record['epoch']:>3}/{max_epoch}",
+        f"train loss {record['train']['loss']:7.2f}",
+        f"dev loss {dev['loss'] if dev['loss'] is not None else float('nan'):7.2f}",
+        f"dev CER {percent(cer['mean'])} %",
+        f"worst {cer['worst_language'] or '-'} {percent(cer['worst'])} %",
+        f"lr {record['lr']:.2e}",
+        f"{record['audio_s_per_s']:6.0f} s audio/s",
+    ]
+    if record["nonfinite_steps"]:
+        parts.append(f"{record['nonfinite_steps']} updates skipped (gradient not finite)")
+    if record["infeasible_utterances"]:
+        parts.append(f"{record['infeasible_utterances']} utterances left out (loss not finite)")
+    return " | ".join(parts)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_dro import config
+from asr_dro.errors import UserError
+
+VALID: dict[str, Any] = {
+    "encoder": "separable_conv",
+    "optim": "adam",
+    "max_epoch": 2,
+    "objective": "ctc",
+    "batching": {"kind": "mixed", "batches_per_update": 1},
+    "seed": 1,
+}
+
+
+@pytest.mark.parametrize("objective", sorted(path.stem for path in (config.REPOSITORY / "conf/objective").glob("*")))
+@pytest.mark.parametrize("model", sorted(path.stem for path in (config.REPOSITORY / "conf/model").glob("*")))
+def test_every_model_composes_with_every_objective(model: str, objective: str) -> None:
+    composed = config.compose_run(model, objective, seed=3, train_args="")
+    assert composed["objective"] == objective
+    assert composed["seed"] == 3
+
+
+def test_later_parts_win_at_every_depth() -> None:
+    composed = config.compose([VALID, {"optim_conf": {"lr": 1.0, "eps": 2.0}}, {"optim_conf": {"lr": 3.0}}])
+    assert composed["optim_conf"] == {"lr": 3.0, "eps": 2.0}
+
+
+def test_all_mistakes_at_once() -> None:
+    wrong = VALID | {
+        "max_epoc": 3,
+        "max_epoch": "two",
+        "select_by": "luck",
+        "average_best": 0,
+        "batching": {"kind": "purple"},
+        "objective": "ctcdro",
+    }
+    with pytest.raises(UserError) as caught:
+        config.compose([wrong])
+    for part in ("did you mean max_epoch", "'two'", "luck", "average_best", "purple", "ctcdro"):
+        assert part in str(caught.value)
+
+
+def test_true_is_not_a_number() -> None:
+    with pytest.raises(UserError, match="max_epoch must be int"):
+        config.compose([VALID, {"max_epoch": True}])
+
+
+def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
+    """PyYAML, and so ESPnet, reads ``1e-4`` as a string."""
+    (tmp_path / "a.yaml").write_text("optim_conf: {lr: 1e-4}\n")
+    assert config.load_yaml(tmp_path / "a.yaml") == {"optim_conf": {"lr": 1e-4}}
+    assert config.parse_overrides("--optim_conf lr=1e-4") == {"optim_conf": {"lr": 1e-4}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", {}),
+        ("--max_epoch 3 --patience=2", {"max_epoch": 3, "patience": 2}),
+        ("--optim_conf.lr 0.5 --optim_conf eps=1", {"optim_conf": {"lr": 0.5, "eps": 1}}),
+        ("--encoder 'a b'", {"encoder": "a b"}),
+        ("--specaug null --freeze_param [a,b]", {"specaug": None, "freeze_param": ["a", "b"]}),
+        ("--encoder $(touch harm)", None),
+        ("max_epoch 3", None),
+        ("--max_epoch", None),
+        ("--max_epoch --seed 3", None),
+        ("--encoder 'unbalanced", None),
+    ],
+)
+def test_train_args(arguments: str, expected: dict[str, Any] | None) -> None:
+    if expected is None:
+        with pytest.raises(UserError, match="--train-args"):
+            config.parse_overrides(arguments)
+    else:
+        assert config.parse_overrides(arguments) == expected
+
+
+@given(st.text(max_size=40))
+def test_hostile_train_args_give_a_mapping_or_a_message(arguments: str) -> None:
+    try:
+        assert isinstance(config.parse_overrides(arguments), dict)
+    except UserError:
+        pass
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1\n", "a: ${nowhere}\n", "\x00"])
+def test_unreadable_yaml_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"broken\.yaml"):
+        config.load_yaml(path)
+
+
+def test_a_recipes_own_file_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "conf" / "model"
+    own.mkdir(parents=True)
+    (own / "separable_conv.yaml").write_text("max_epoch: 77\n")
+    monkeypatch.chdir(tmp_path)
+    assert config.load_yaml(config.find_config("model", "separable_conv")) == {"max_epoch": 77}
+
+
+def test_unknown_choice_lists_the_known() -> None:
+    with pytest.raises(UserError, match=r"no model is called 'sepconv'.*separable_conv"):
+        config.find_config("model", "sepconv")
+
+
+def test_a_begun_training_keeps_its_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "exp" / "train.yaml"
+    config.write_run_config(path, VALID)
+    before = path.stat().st_mtime_ns
+    config.write_run_config(path, VALID)
+    assert path.stat().st_mtime_ns == before, "the same configuration leaves the file alone"
+    config.write_run_config(path, VALID | {"max_epoch": 3})  # nothing is trained yet: it may change
+    (path.parent / "checkpoints").mkdir()
+    with pytest.raises(UserError, match="max_epoch: 3 -> 4"):
+        config.write_run_config(path, VALID | {"max_epoch": 4})
+    assert config.load_yaml(path) == VALID | {"max_epoch": 3}
