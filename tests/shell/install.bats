@@ -113,14 +113,20 @@ count() {
 }
 
 @test "killed while packages are written: the next call starts afresh and finishes" {
+  run -0 "${install}"
+  rm "${calls}.uv_started"
+  cp "${repo}/tools/requirements.txt" before.txt
+  echo "one-more==1.0" >>"${repo}/tools/requirements.txt"
   STUB_DELAY_S=30 setsid "${install}" >first 2>&1 3>&- &
   local first=$!
   until [ -e "${calls}.uv_started" ]; do sleep 0.05; done
   kill -9 -- "-${first}"
-  [ ! -e "${repo}/.venv/.installed" ]
+  cp before.txt "${repo}/tools/requirements.txt" # what was installed before is no longer whole
   run -0 "${install}"
   [ "$(count 'venv --clear')" -eq 2 ]
-  [ -e "${repo}/.venv/.installed" ]
+  [ "$(count '^uv pip')" -eq 3 ]
+  run -0 "${install}"
+  [ "$(count '^uv pip')" -eq 3 ]
   [ ! -e "${repo}/.venv/.unfinished" ]
 }
 

@@ -20,7 +20,10 @@ after_path() {
   [ "$(after_path 'echo "${OMP_NUM_THREADS} ${OMP_WAIT_POLICY} ${PYTHONUTF8}"')" = "1 PASSIVE 1" ]
   [ "$(PYTHONPATH=/mine after_path 'echo "${PYTHONPATH}"')" = "${repo}:/mine" ]
   [ "$(env -u PYTHONPATH bash -c '. "$1/path.sh"; echo "${PYTHONPATH}"' bash "${repo}")" = "${repo}" ]
-  [ "$(after_path 'printf "%s\n" b a B | sort | tr -d "\n"')" = "Bab" ]
+  [ "$(LC_ALL=de_DE.UTF-8 after_path 'printf "%s\n" b a B | sort | tr -d "\n"')" = "Bab" ]
+  if locale -a | grep -qi 'C.utf-\?8'; then
+    [ "$(LC_ALL=POSIX after_path 'echo "${LC_ALL}"')" = "C.UTF-8" ]
+  fi
 }
 
 @test "what the user has set stays" {
@@ -44,5 +47,8 @@ after_path() {
 }
 
 @test "CDPATH and the current folder do not matter" {
-  [ "$(cd "${repo}/tools" && CDPATH="${BATS_TEST_TMPDIR}:${repo}" bash -c '. ../path.sh; echo "${ASR_DRO_ROOT}"')" = "${repo}" ]
+  cd "${BATS_TEST_TMPDIR}"
+  [ "$(CDPATH="${BATS_TEST_TMPDIR}" bash -c '. "a repository/path.sh"; echo "${ASR_DRO_ROOT}"')" = "${repo}" ]
+  cd "${repo}/tools"
+  [ "$(bash -c '. ../path.sh; echo "${ASR_DRO_ROOT}"')" = "${repo}" ]
 }

@@ -126,7 +126,7 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
 
 @test "a configuration error shows before stage 1" {
   FAIL_AT=compose_config run -1 "${repo}/run.sh" --train-args "--max_epochs 3"
-  [ "$(modules)" = "compose_config" ]
+  [ "$(cat "${calls}")" = "[-m][asr_dro.bin.compose_config][--model][separable_conv][--objective][ctc][--seed][1][--train-args=--max_epochs 3]" ]
 }
 
 @test "help takes its text from the script and needs nothing installed" {
