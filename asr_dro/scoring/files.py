@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr_dro.data.data_dir import format_duration
 from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_open
 
@@ -100,9 +101,9 @@ def format_number(value: float | int | None) -> str:
 
 
 def _utterance_row(utterance: ScoredUtterance) -> list[str]:
-    reference, hypothesis = utterance.reference, utterance.hypothesis
-    row = [reference.utt_id, reference.language, reference.group, reference.speaker, reference.duration_s]
-    row += [reference.wav, reference.text, hypothesis.text, hypothesis.language or ""]
+    source, hypothesis = utterance.source, utterance.hypothesis
+    row = [source.utt_id, source.language, source.group, source.speaker, format_duration(source.duration_s), source.wav]
+    row += [utterance.reference, hypothesis.text, hypothesis.language or ""]
     for counts in (utterance.characters, utterance.words):
         row += map(str, (counts.reference_length, counts.substitutions, counts.deletions, counts.insertions))
     return [*row, format_number(utterance.characters.rate), format_number(utterance.words.rate)]

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asr_dro.scoring.error_rate import ErrorCounts, count_errors
-from asr_dro.scoring.references import Hypothesis, Reference
+from asr_dro.data.data_dir import Utterance
+from asr_dro.scoring.error_rate import ErrorCounts, canonical, count_errors
+from asr_dro.scoring.hypotheses import Hypothesis
 
 PROFILE = "basic"
 DDOF = 1  # the standard deviation divides by n - 1
@@ -21,9 +22,18 @@ DDOF = 1  # the standard deviation divides by n - 1
 
 @dataclass(frozen=True, slots=True)
 class ScoredUtterance:
-    """One utterance with its error counts."""
+    """One utterance with its error counts.
 
-    reference: Reference
+    Attributes:
+        source: What the data directory says of it.
+        reference: Its transcript in the form that is scored.
+        hypothesis: What was recognised, in the same form.
+        characters: Errors in characters.
+        words: Errors in words.
+    """
+
+    source: Utterance
+    reference: str
     hypothesis: Hypothesis
     characters: ErrorCounts
     words: ErrorCounts
@@ -31,10 +41,10 @@ class ScoredUtterance:
     @property
     def language_is_right(self) -> bool:
         """Whether the tag names the language; a missing tag and a tag of an unknown language are wrong."""
-        return self.hypothesis.language == self.reference.language
+        return self.hypothesis.language == self.source.language
 
 
-def score_utterances(references: Iterable[Reference], hypotheses: Mapping[str, Hypothesis]) -> list[ScoredUtterance]:
+def score_utterances(references: Iterable[Utterance], hypotheses: Mapping[str, Hypothesis]) -> list[ScoredUtterance]:
     """Align each hypothesis with its reference.
 
     Args:
@@ -45,11 +55,11 @@ def score_utterances(references: Iterable[Reference], hypotheses: Mapping[str, H
         One entry per reference.
     """
     scored = []
-    for reference in references:
-        hypothesis = hypotheses[reference.utt_id]
-        characters = count_errors(reference.text, hypothesis.text)
-        words = count_errors(reference.text.split(), hypothesis.text.split())
-        scored.append(ScoredUtterance(reference, hypothesis, characters, words))
+    for source in references:
+        reference, hypothesis = canonical(source.text), hypotheses[source.utt_id]
+        characters = count_errors(reference, hypothesis.text)
+        words = count_errors(reference.split(), hypothesis.text.split())
+        scored.append(ScoredUtterance(source, reference, hypothesis, characters, words))
     return scored
 
 
@@ -62,7 +72,7 @@ def summarise(utterances: Sequence[ScoredUtterance]) -> dict[str, Any]:
     Returns:
         JSON-ready scores: rates are fractions or ``None``, ``counts`` are the integers they come from.
     """
-    by_language = _partition(utterances, lambda utterance: utterance.reference.language)
+    by_language = _partition(utterances, lambda utterance: utterance.source.language)
     scores: dict[str, Any] = {
         "cer": _rates(by_language, _characters, "language"),
         "wer": _rates(by_language, _words, "language"),
@@ -72,8 +82,8 @@ def summarise(utterances: Sequence[ScoredUtterance]) -> dict[str, Any]:
         "ddof": DDOF,
         "counts": {"by_language": {name: _counts(members) for name, members in by_language.items()}},
     }
-    if any(utterance.reference.group != utterance.reference.language for utterance in utterances):
-        by_group = _partition(utterances, lambda utterance: utterance.reference.group)
+    if any(utterance.source.group != utterance.source.language for utterance in utterances):
+        by_group = _partition(utterances, lambda utterance: utterance.source.group)
         scores["groups"] = {
             "cer": _rates(by_group, _characters, "group"),
             "wer": _rates(by_group, _words, "group"),

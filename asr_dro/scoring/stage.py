@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr_dro.data.data_dir import FILES, read_data_dir
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
 from asr_dro.scoring.files import read_scores, write_scores_table, write_trn, write_utterances
@@ -83,28 +84,25 @@ def score_split(data_dir: Path, decode_dir: Path) -> SplitScores:
 
 def input_fingerprint(data_dir: Path, decode_dir: Path) -> str:
     """Hash the files that the scores of a split are made from."""
-    names = ("text", "utt2lang", "utt2group", "utt2spk", "utt2dur", "wav.scp")
-    files = {f"reference {name}": data_dir / name for name in names}
+    files = {f"reference {name}": data_dir / name for name in FILES}
     return content_fingerprint({**files, "hypotheses": decode_dir / "text"}, version=VERSION)
 
 
 def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
     """Align, summarise and write all files of one split."""
     # Here, not above: a run that has nothing to do must not pay for the imports.
-    from asr_dro.scoring.references import check_one_to_one, read_hypotheses, read_references
+    from asr_dro.scoring.hypotheses import check_one_to_one, read_hypotheses
     from asr_dro.scoring.scores import score_utterances, summarise
 
-    references = read_references(data_dir)
+    references = read_data_dir(data_dir)
     hypotheses = read_hypotheses(decode_dir / "text")
-    check_one_to_one((reference.utt_id for reference in references), hypotheses, where=str(decode_dir / "text"))
-    if not references:
-        raise UserError(f"{data_dir / 'text'}: no utterances, nothing to score")
+    check_one_to_one((source.utt_id for source in references), hypotheses, where=str(decode_dir / "text"))
     utterances = score_utterances(references, hypotheses)
     scores = {**summarise(utterances), "made_from": made_from}
     _warn_about_empty(scores)
     (decode_dir / "scores.json").unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last
-    write_trn(decode_dir / "ref.trn", ((item.reference.utt_id, item.reference.text) for item in utterances))
-    write_trn(decode_dir / "hyp.trn", ((item.reference.utt_id, item.hypothesis.text) for item in utterances))
+    write_trn(decode_dir / "ref.trn", ((item.source.utt_id, item.reference) for item in utterances))
+    write_trn(decode_dir / "hyp.trn", ((item.source.utt_id, item.hypothesis.text) for item in utterances))
     write_utterances(decode_dir / "utterances.tsv", utterances)
     write_scores_table(decode_dir / "scores.tsv", scores)
     write_json(decode_dir / "scores.json", scores)

@@ -1,0 +1,79 @@
+"""Hypotheses: read, the language tag split off, matched one to one with the references."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_dro.data.data_dir import read_two_columns
+from asr_dro.errors import UserError
+from asr_dro.scoring.error_rate import canonical
+
+N_NAMED = 5  # how many utterances a message names before it says "and N more"
+
+# The tag is a token of its own, at the very start: "[fin] hyvää". Anything like it further on is text, and is scored.
+_LANGUAGE_TAG = re.compile(r"\[([^\s\[\]]+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """What the decoder wrote: canonical text without language tag, and the tag's label or ``None``."""
+
+    text: str
+    language: str | None
+
+
+def split_language_tag(line: str) -> Hypothesis:
+    """Split ``[iso] words ...`` into label and text.
+
+    Args:
+        line: A hypothesis without its utterance id. Only a first token that is a tag as a whole counts as one.
+
+    Returns:
+        The canonical text and the label, ``None`` where there is no tag.
+
+    >>> split_language_tag("[fin] hyvää  päivää")
+    Hypothesis(text='hyvää päivää', language='fin')
+    """
+    text = canonical(line)
+    first, _, rest = text.partition(" ")
+    match = _LANGUAGE_TAG.fullmatch(first)
+    return Hypothesis(rest, match.group(1)) if match else Hypothesis(text, None)
+
+
+def read_hypotheses(path: Path) -> dict[str, Hypothesis]:
+    """Read ``utt [iso] words ...`` lines; the tag and the words may be missing.
+
+    Raises:
+        UserError: If the file is missing or an utterance is there twice.
+    """
+    return {utt: split_language_tag(line) for utt, line in read_two_columns(path).items()}
+
+
+def check_one_to_one(references: Iterable[str], hypotheses: Iterable[str], *, where: str) -> None:
+    """Refuse to score if an utterance lacks its hypothesis or a hypothesis its reference.
+
+    Args:
+        references: Utterance ids of the references.
+        hypotheses: Utterance ids of the hypotheses.
+        where: The hypothesis file, for the message.
+
+    Raises:
+        UserError: Naming the first utterances on either side.
+    """
+    expected, found = set(references), set(hypotheses)
+    problems = []
+    if missing := sorted(expected - found):
+        problems.append(f"{len(missing)} of {len(expected)} utterances have no hypothesis: {_some(missing)}")
+    if surplus := sorted(found - expected):
+        problems.append(f"{len(surplus)} hypotheses have no reference: {_some(surplus)}")
+    if problems:
+        raise UserError(f"{where}: {'; '.join(problems)}. Decode this split again (stage 5) from the same data.")
+
+
+def _some(names: list[str]) -> str:
+    """Name the first few of a list."""
+    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+    return ", ".join(names[:N_NAMED]) + more

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asr_dro.errors import UserError
+from asr_dro.scoring.hypotheses import Hypothesis, check_one_to_one, read_hypotheses, split_language_tag
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "language"),
+    [
+        ("[fin] hyvää päivää", "hyvää päivää", "fin"),
+        ("hyvää päivää", "hyvää päivää", None),
+        ("[fin]", "", "fin"),
+        ("", "", None),
+        ("   ", "", None),
+        ("  [fin]   a   b ", "a b", "fin"),
+        ("[xyz] a", "a", "xyz"),
+        ("[org_jpn] a", "a", "org_jpn"),
+        ("[fin]a b", "[fin]a b", None),  # not a token of its own: text, and scored as such
+        ("a [fin] b", "a [fin] b", None),
+        ("[fin] [spa] a", "[spa] a", "fin"),  # only the first is a tag
+        ("[] a", "[] a", None),
+        ("[fi n] a", "[fi n] a", None),
+        ("[[fin]] a", "[[fin]] a", None),
+        ("[fin\u00a0] a", "[fin ] a", None),
+        ("[fin] e\u0301", "é", "fin"),
+    ],
+)
+def test_only_a_whole_first_token_is_a_tag(line: str, text: str, language: str | None) -> None:
+    assert split_language_tag(line) == Hypothesis(text, language)
+
+
+def test_lines_may_lack_tag_or_text(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("a [fin] x\u2028y\nb\nc [spa]\nd  \n", encoding="utf-8")
+    assert read_hypotheses(path) == {
+        "a": Hypothesis("x y", "fin"),  # U+2028 is white space, not the end of a line
+        "b": Hypothesis("", None),
+        "c": Hypothesis("", "spa"),
+        "d": Hypothesis("", None),
+    }
+
+
+def test_an_utterance_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("a [fin] x\nb [fin] x\na [fin] x\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"text:3: a "):
+        read_hypotheses(path)
+
+
+def test_missing_and_surplus_utterances_are_named() -> None:
+    check_one_to_one(["a", "b"], ["b", "a"], where="here")
+    with pytest.raises(UserError) as caught:
+        check_one_to_one([f"u{n}" for n in range(9)], ["u1", "u8", "stranger"], where="exp/text")
+    message = str(caught.value)
+    assert message.startswith("exp/text: 7 of 9 utterances have no hypothesis: u0, u2, u3, u4, u5 and 2 more; ")
+    assert "1 hypotheses have no reference: stranger" in message
