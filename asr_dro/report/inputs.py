@@ -1,0 +1,207 @@
+"""What the report is made from: found, fingerprinted, read. Whatever is optional may be absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asr_dro.data.data_dir import read_two_columns
+from asr_dro.errors import UserError
+from asr_dro.fileio import read_json_lines
+from asr_dro.scoring.files import read_scores, read_tsv
+from asr_dro.scoring.fingerprint import content_fingerprint
+from asr_dro.scoring.stage import find_decoded_splits
+
+VERSION = "1"  # raise it when the same inputs and templates would give another report
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where everything lies.
+
+    Attributes:
+        data_dir: The prepared set.
+        exp_dir: The experiment folder; the report goes there.
+        decode: Name of the decoding.
+        splits: Scored splits, dev and test first.
+    """
+
+    data_dir: Path
+    exp_dir: Path
+    decode: str
+    splits: tuple[str, ...]
+
+    @property
+    def report(self) -> Path:
+        """The file to write."""
+        return self.exp_dir / "report.html"
+
+    @property
+    def main_split(self) -> str:
+        """The split that the headline is about: test, if it was decoded."""
+        return "test" if "test" in self.splits else self.splits[0]
+
+    def decoded(self, split: str, name: str) -> Path:
+        """Path of a file of a decoded split."""
+        return self.exp_dir / f"decode_{self.decode}" / split / name
+
+    def files(self) -> dict[str, Path]:
+        """All inputs by role, whether they exist or not; the templates count as inputs."""
+        named = {
+            name: self.exp_dir / name for name in ("train.yaml", "environment.json", "train.jsonl", "groups.jsonl")
+        }
+        named["quarantine.tsv"] = self.data_dir / "quarantine.tsv"
+        for name in ("utt2dur", "utt2lang"):
+            named[f"train {name}"] = self.data_dir / "train" / name
+        for split in self.splits:
+            named[f"scores {split}"] = self.decoded(split, "scores.json")
+        named["utterances"] = self.decoded(self.main_split, "utterances.tsv")
+        named.update({f"template {path.name}": path for path in sorted(TEMPLATES.iterdir())})
+        return named
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that the report shows, as read.
+
+    Attributes:
+        sources: Where it comes from.
+        scores: What ``scores.json`` holds, by split.
+        utterances: Rows of ``utterances.tsv`` of the main split.
+        train_s: Seconds of training audio by language; empty if unknown.
+        config_text: ``train.yaml`` verbatim, empty if absent.
+        config: The same, parsed.
+        environment: ``environment.json``, empty if absent.
+        epochs: Lines of ``train.jsonl``.
+        updates: Lines of ``groups.jsonl``.
+        quarantine: Rows of ``quarantine.tsv``, ``None`` if absent.
+    """
+
+    sources: Sources
+    scores: Mapping[str, Mapping[str, Any]]
+    utterances: list[dict[str, str]]
+    train_s: Mapping[str, float] = field(default_factory=dict)
+    config_text: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    quarantine: list[dict[str, str]] | None = None
+
+    @property
+    def main_scores(self) -> Mapping[str, Any]:
+        """Scores of the split that the headline is about."""
+        return self.scores[self.sources.main_split]
+
+
+def find_sources(data_dir: Path, exp_dir: Path, decode: str) -> Sources:
+    """Find what there is to report on.
+
+    Args:
+        data_dir: The prepared set.
+        exp_dir: The experiment folder.
+        decode: Name of the decoding.
+
+    Returns:
+        The places of all inputs.
+
+    Raises:
+        UserError: If no split is scored.
+    """
+    decode_dir = exp_dir / f"decode_{decode}"
+    splits = [split for split in find_decoded_splits(decode_dir) if (decode_dir / split / "scores.json").exists()]
+    if not splits:
+        raise UserError(f"{decode_dir}/<split>/scores.json: no scored split; run stage 6 (score) first")
+    return Sources(data_dir, exp_dir, decode, tuple(splits))
+
+
+def fingerprint(sources: Sources) -> str:
+    """Hash everything that the report is made from."""
+    return content_fingerprint(sources.files(), version=VERSION)
+
+
+def read_inputs(sources: Sources) -> Inputs:
+    """Read all inputs.
+
+    Args:
+        sources: Their places.
+
+    Returns:
+        What they hold; absent optional files give empty values.
+
+    Raises:
+        UserError: If a file is there but cannot be understood; the message names it.
+    """
+    files = sources.files()
+    scores = {}
+    for split in sources.splits:
+        read = read_scores(files[f"scores {split}"])
+        if read is None:
+            raise UserError(f"{files[f'scores {split}']}: not a score file; run stage 6 (score) again")
+        scores[split] = read
+    quarantine = files["quarantine.tsv"]
+    config_text = _read_text(files["train.yaml"])
+    return Inputs(
+        sources=sources,
+        scores=scores,
+        utterances=read_tsv(files["utterances"], ("utt_id", "language", "reference", "hypothesis", "cer")),
+        train_s=_training_seconds(files["train utt2dur"], files["train utt2lang"]),
+        config_text=config_text,
+        config=_parse_yaml(config_text, files["train.yaml"]),
+        environment=_read_json(files["environment.json"]),
+        epochs=_read_lines(files["train.jsonl"]),
+        updates=_read_lines(files["groups.jsonl"]),
+        quarantine=read_tsv(quarantine, ("language", "split", "reason")) if quarantine.exists() else None,
+    )
+
+
+def _training_seconds(utt2dur: Path, utt2lang: Path) -> dict[str, float]:
+    """Add up the durations of each language."""
+    if not (utt2dur.exists() and utt2lang.exists()):
+        return {}
+    languages = read_two_columns(utt2lang)
+    seconds: dict[str, float] = {}
+    for utt, duration in read_two_columns(utt2dur).items():
+        language = languages.get(utt, "")
+        seconds[language] = seconds.get(language, 0.0) + float(duration)
+    return seconds
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, empty if the file is absent."""
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not JSON ({error}); remove it or make it again") from error
+    return value if isinstance(value, dict) else {}
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines, none if the file is absent."""
+    if not path.exists():
+        return []
+    try:
+        return read_json_lines(path)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: a line is not JSON ({error}); remove that line") from error
+
+
+def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
+    """Parse the configuration; what is not a mapping counts as empty, for it is shown verbatim anyway."""
+    import yaml  # a report that is up to date does not need it
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML ({error})") from error
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,109 @@
+"""Stage 7: all sections into one HTML file that loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from asr_dro.fileio import atomic_open
+from asr_dro.report.inputs import TEMPLATES, Inputs, find_sources, fingerprint, read_inputs
+
+_HEAD_BYTES = 2048  # the mark of what a report was made from stands within these
+
+
+def make_report(data_dir: Path, exp_dir: Path, decode: str) -> tuple[Path, bool]:
+    """Write ``exp/<tag>/report.html`` unless it was made from the same inputs.
+
+    Args:
+        data_dir: The prepared set.
+        exp_dir: The experiment folder.
+        decode: Name of the decoding.
+
+    Returns:
+        The report's path, and whether it was written.
+
+    Raises:
+        UserError: If nothing is scored or an input cannot be understood.
+    """
+    sources = find_sources(data_dir, exp_dir, decode)
+    made_from = fingerprint(sources)
+    if read_fingerprint(sources.report) == made_from:
+        return sources.report, False
+    html = render(read_inputs(sources), made_from)
+    with atomic_open(sources.report) as file:
+        file.write(html)
+    return sources.report, True
+
+
+def read_fingerprint(report: Path) -> str | None:
+    """Read what an existing report was made from, ``None`` if there is no report."""
+    try:
+        with open(report, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        return None
+    match = re.search(rb'<meta name="made-from" content="(\w+)">', head)
+    return match.group(1).decode() if match else None
+
+
+def render(inputs: Inputs, made_from: str) -> str:
+    """Fill the template.
+
+    Args:
+        inputs: Everything that the report shows.
+        made_from: Fingerprint of the inputs.
+
+    Returns:
+        The whole HTML document.
+    """
+    # Here, not above: a report that is up to date must not pay for the imports.
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from asr_dro.report import formats
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    writers = (formats.percent, formats.significant, formats.count, formats.duration, formats.name_of)
+    environment.filters.update({writer.__name__: writer for writer in writers})
+    return environment.get_template("report.html").render(_context(inputs), made_from=made_from)
+
+
+def _context(inputs: Inputs) -> dict[str, Any]:
+    """Prepare every section."""
+    from markupsafe import Markup
+
+    from asr_dro.report import formats, languages, run_info, training, utterances
+
+    rows = languages.language_rows(inputs)
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    tag = inputs.sources.exp_dir.resolve().name
+    return {
+        "tag": tag,
+        "broken_tag": Markup("_<wbr>").join(tag.split("_")),  # a phone breaks the line between words
+        "subtitle": run_info.subtitle(inputs),
+        "headline": languages.headline(inputs),
+        "splits": inputs.sources.splits,
+        "scores": inputs.main_scores,
+        "rows": rows,
+        "unit": formats.duration_unit(max((row.train_s or 0.0 for row in rows), default=0.0)),
+        "errors": languages.error_chart(inputs, rows),
+        "confusion": languages.confusion(inputs),
+        "curves": training.learning_curves(inputs),
+        "weights": training.group_weights(inputs),
+        "utterances": utterances.worst_utterances(inputs, [row.code for row in rows]),
+        "facts": run_info.run_facts(inputs),
+        "config_text": inputs.config_text,
+        "quarantine": run_info.quarantine_summary(inputs),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "style": Markup(style),
+    }

@@ -1,0 +1,94 @@
+"""What was run: command, commit, versions, host; and which clips were set aside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from asr_dro.report.inputs import Inputs
+
+N_REASONS = 20
+_NUMBER = re.compile(r"\d+(\.\d+)?")  # reasons that differ in numbers only ("21.3 s is longer than ...") are one
+SHORT_COMMIT = 12
+
+
+def run_facts(inputs: Inputs) -> list[tuple[str, str]]:
+    """List what is known of the run, as pairs of name and text."""
+    environment = inputs.environment
+    commit = str(environment.get("commit") or "")[:SHORT_COMMIT]
+    if commit and environment.get("dirty"):
+        commit += " with uncommitted changes"
+    facts = {
+        "Command": _text(environment.get("command")),
+        "Commit": commit,
+        "Started": _text(environment.get("created")),
+        "Host": _host(environment.get("host")),
+        "Versions": _versions(environment.get("versions")),
+        "Data": str(inputs.sources.data_dir),
+        "Decoding": inputs.sources.decode,
+        "Scores": f"profile {inputs.main_scores.get('profile', 'unknown')}",
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def quarantine_summary(inputs: Inputs) -> dict[str, Any] | None:
+    """Count the clips that stage 1 set aside, by reason; ``None`` without ``quarantine.tsv``.
+
+    Returns:
+        ``n`` clips, ``reasons`` (reason, clips, languages, splits), ``n_more`` reasons that are not listed.
+    """
+    if inputs.quarantine is None:
+        return None
+    by_kind: dict[str, list[dict[str, str]]] = {}
+    for row in inputs.quarantine:
+        by_kind.setdefault(_NUMBER.sub("…", row["reason"]), []).append(row)
+    reasons = [
+        {
+            "reason": kind if len({row["reason"] for row in rows}) > 1 else rows[0]["reason"],
+            "n": len(rows),
+            "languages": _names(rows, "language"),
+            "splits": _names(rows, "split"),
+        }
+        for kind, rows in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+    return {"n": len(inputs.quarantine), "reasons": reasons[:N_REASONS], "n_more": max(0, len(reasons) - N_REASONS)}
+
+
+def subtitle(inputs: Inputs) -> list[str]:
+    """Name the choices that made the run, as far as the configuration says."""
+    config = inputs.config
+    return [str(config[key]) for key in ("encoder", "objective") if config.get(key)] + [
+        f"{inputs.sources.decode} decoding"
+    ]
+
+
+def _names(rows: list[dict[str, str]], column: str) -> str:
+    """List the values of a column, the first few by name."""
+    names = sorted({row[column] for row in rows})
+    return " ".join(names) if len(names) <= 8 else f"{' '.join(names[:8])} and {len(names) - 8} more"
+
+
+def _host(host: Any) -> str:
+    if not isinstance(host, Mapping):
+        return _text(host)
+    parts = [_text(host.get("cpu"))]
+    if host.get("cores"):
+        parts.append(f"{host['cores']} cores")
+    if isinstance(host.get("memory_gb"), int | float):
+        parts.append(f"{host['memory_gb']:.0f} GB")
+    parts.append(_text(host.get("gpu")) or "no GPU")
+    return ", ".join(part for part in parts if part)
+
+
+def _versions(versions: Any) -> str:
+    if not isinstance(versions, Mapping):
+        return _text(versions)
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _text(value: Any) -> str:
+    """Write a value that may be missing, a string or a list of words."""
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

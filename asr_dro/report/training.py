@@ -1,0 +1,221 @@
+"""Sections on training: learning curves, and the group weights over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asr_dro.report import plot
+from asr_dro.report.formats import name_of, number, percent, percent_tick, tick
+from asr_dro.report.inputs import Inputs
+
+MAX_POINTS = 200  # of one line; an update every second for a day would be 86,400
+MAX_ALL_POINTS = 12_000  # of all lines of one chart: what keeps the file small with many groups
+LAST_SHARE = 0.1  # the last tenth of the updates gives the mean loss for the fixed point
+MAX_SMALL_CHARTS = 24  # shown at once; the rest folds
+
+
+def learning_curves(inputs: Inputs) -> dict[str, Any] | None:
+    """Prepare the curves over epochs, ``None`` without ``train.jsonl``.
+
+    Returns:
+        ``loss`` and ``cer`` charts (empty where there are no numbers), ``small`` charts per language, ``epochs`` rows.
+    """
+    epochs = [epoch for epoch in inputs.epochs if number(epoch.get("epoch")) is not None]
+    if not epochs:
+        return None
+    small = _small_charts(epochs)
+    return {
+        "loss": _loss_chart(epochs),
+        "cer": _cer_chart(epochs),
+        "small": small[:MAX_SMALL_CHARTS],
+        "small_folded": small[MAX_SMALL_CHARTS:],
+        "epochs": [_epoch_row(epoch) for epoch in epochs],
+    }
+
+
+def group_weights(inputs: Inputs) -> dict[str, Any] | None:
+    """Prepare the group weights and losses over updates, ``None`` without ``groups.jsonl``.
+
+    Returns:
+        ``q`` and ``loss`` charts, ``rows`` of the table, ``smoothing`` (``None`` unless the objective is ctc_dro),
+        ``n_updates``, ``n_last`` updates that the mean loss is taken over.
+    """
+    updates = [update for update in inputs.updates if isinstance(update.get("q"), dict)]
+    if not updates:
+        return None
+    names = sorted(updates[-1]["q"])
+    final = {name: number(updates[-1]["q"][name]) for name in names}
+    ranked = sorted(names, key=lambda name: (-(final[name] or 0.0), name))
+    n_last = max(1, round(LAST_SHARE * len(updates)))
+    losses = {name: _mean_of([_value(update, "loss", name) for update in updates[-n_last:]]) for name in names}
+    smoothing = _smoothing(inputs.config)
+    expected = fixed_point(losses, smoothing) if smoothing is not None else {}
+    visits = updates[-1].get("visits")
+    rows = [
+        {
+            "code": name,
+            "name": name_of(name),
+            "q": final[name],
+            "fixed_point": expected.get(name),
+            "loss": losses[name],
+            "visits": number(visits.get(name)) if isinstance(visits, dict) else None,
+        }
+        for name in ranked
+    ]
+    return {
+        "q": _group_chart(updates, ranked, "q", label="Weight of each group over the updates", log=False),
+        "loss": _group_chart(updates, ranked, "loss", label="Loss of each group over the updates", log=True),
+        "rows": rows,
+        "smoothing": smoothing,
+        "n_updates": len(updates),
+        "n_last": n_last,
+    }
+
+
+def fixed_point(losses: Mapping[str, float | None], smoothing: float) -> dict[str, float]:
+    """Say where the weights of CTC-DRO come to rest if the losses stay as they are.
+
+    Args:
+        losses: Loss of each group; groups without a loss take no part.
+        smoothing: The constant alpha.
+
+    Returns:
+        Weight by group, adding up to 1; empty if no group has a loss.
+    """
+    from asr_dro.objectives import ctc_dro_fixed_point  # only runs with group weights need it
+
+    known = {name: loss for name, loss in losses.items() if loss is not None and loss >= 0}
+    return dict(zip(known, ctc_dro_fixed_point(list(known.values()), smoothing), strict=True)) if known else {}
+
+
+def _smoothing(config: Mapping[str, Any]) -> float | None:
+    """Read the constant alpha from the configuration if the objective is CTC-DRO."""
+    from asr_dro.objectives import OBJECTIVES
+
+    if config.get("objective") != "ctc_dro":
+        return None
+    conf = {**OBJECTIVES["ctc_dro"].defaults, **(config.get("objective_conf") or {})}
+    return number(conf.get("alpha", conf["smoothing"]))
+
+
+def _loss_chart(epochs: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        plot.Line(name, [(epoch["epoch"], _get(epoch, part, "loss")) for epoch in epochs], style)
+        for name, part, style in (("training", "train", "second"), ("dev", "dev", "main"))
+    ]
+    label = "Loss of training and dev data over the epochs"
+    return _chart_or_nothing(lines, label=label, y_format=tick, log=True)
+
+
+def _cer_chart(epochs: Sequence[dict[str, Any]]) -> str:
+    worst_notes = [
+        f"epoch {epoch['epoch']}: {name_of(str(_raw(epoch, 'dev', 'cer', 'worst_language')))} "
+        f"{percent(_get(epoch, 'dev', 'cer', 'worst'))} %"
+        for epoch in epochs
+    ]
+    mean_notes = [f"epoch {epoch['epoch']}: mean {percent(_get(epoch, 'dev', 'cer', 'mean'))} %" for epoch in epochs]
+    lines = [
+        plot.Line(name, [(epoch["epoch"], _get(epoch, "dev", "cer", key)) for epoch in epochs], style, notes)
+        for name, key, style, notes in (
+            ("mean of languages", "mean", "second", mean_notes),
+            ("worst language", "worst", "main", worst_notes),
+        )
+    ]
+    label = "Character error rate on dev over the epochs, mean of languages and worst language"
+    return _chart_or_nothing(lines, label=label, y_format=percent_tick, log=False)
+
+
+def _chart_or_nothing(lines: list[plot.Line], *, label: str, y_format: Any, log: bool) -> str:
+    """Draw the lines that have a value at all."""
+    lines = [line for line in lines if any(y is not None for _, y in line.points)]
+    return plot.line_plot(lines, label=label, x_name="epoch", y_format=y_format, log=log) if lines else ""
+
+
+def _small_charts(epochs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Draw the dev CER of each language on one common scale, the worst at the end of training first."""
+    rates = [_raw(epoch, "dev", "cer", "by_language") for epoch in epochs]
+    known = [rate if isinstance(rate, dict) else {} for rate in rates]
+    names = sorted({name for rate in known for name in rate})
+    curves = {
+        name: [(epoch["epoch"], number(rate.get(name))) for epoch, rate in zip(epochs, known, strict=True)]
+        for name in names
+    }
+    top = max((y for curve in curves.values() for _, y in curve if y is not None), default=1.0)
+    last = {name: next((y for _, y in reversed(curve) if y is not None), None) for name, curve in curves.items()}
+    ranked = sorted((name for name in names if last[name] is not None), key=lambda name: (-(last[name] or 0.0), name))
+    return [
+        {
+            "code": name,
+            "name": name_of(name),
+            "last": last[name],
+            "best": min(y for _, y in curves[name] if y is not None),
+            "chart": plot.sparkline(curves[name], top=top, style="main" if name == ranked[0] else "second"),
+        }
+        for name in ranked
+    ]
+
+
+def _epoch_row(epoch: dict[str, Any]) -> dict[str, Any]:
+    """Pick what the table of epochs shows."""
+    plain = (
+        "epoch",
+        "updates",
+        "lr",
+        "seconds",
+        "audio_s_per_s",
+        "padding",
+        "nonfinite_steps",
+        "infeasible_utterances",
+    )
+    return {
+        **{name: number(epoch.get(name)) for name in plain},
+        "train_loss": _get(epoch, "train", "loss"),
+        "dev_loss": _get(epoch, "dev", "loss"),
+        "dev_cer": _get(epoch, "dev", "cer", "mean"),
+        "dev_worst": _get(epoch, "dev", "cer", "worst"),
+        "worst_language": _raw(epoch, "dev", "cer", "worst_language") or "",
+    }
+
+
+def _group_chart(updates: list[dict[str, Any]], ranked: list[str], key: str, *, label: str, log: bool) -> str:
+    """Draw one line per group; the groups with the largest final weights stand out."""
+    thinned = _thin(updates, min(MAX_POINTS, MAX_ALL_POINTS // len(ranked)))
+    lines = []
+    for rank, name in enumerate(ranked):
+        points = [(update["update"], _value(update, key, name)) for update in thinned]
+        lines.append(
+            plot.Line(name_of(name), points, plot.NAMED_STYLES[rank] if rank < len(plot.NAMED_STYLES) else "faint")
+        )
+    lines.reverse()  # the last is drawn on top
+    return plot.line_plot(lines, label=label, x_name="update", y_format=tick, log=log)
+
+
+def _thin(updates: list[dict[str, Any]], n_points: int) -> list[dict[str, Any]]:
+    """Take evenly spaced updates, always with the first and the last."""
+    n_points = max(2, n_points)
+    if len(updates) <= n_points:
+        return updates
+    return [updates[round(index * (len(updates) - 1) / (n_points - 1))] for index in range(n_points)]
+
+
+def _value(update: Mapping[str, Any], key: str, name: str) -> float | None:
+    values = update.get(key)
+    return number(values.get(name)) if isinstance(values, dict) else None
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _raw(record: Any, *path: str) -> Any:
+    """Follow keys through nested objects; ``None`` where one is missing."""
+    for key in path:
+        record = record.get(key) if isinstance(record, dict) else None
+    return record
+
+
+def _get(record: Any, *path: str) -> float | None:
+    """Follow keys to a finite number."""
+    return number(_raw(record, *path))

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_dro.report import plot
+
+VALUES = st.lists(st.floats(0, 1e9, allow_nan=False), max_size=20)
+
+
+@pytest.mark.parametrize(
+    ("top", "high", "ticks"),
+    [
+        (0.93, 1.0, (0, 0.25, 0.5, 0.75, 1.0)),
+        (1.0, 1.0, (0, 0.25, 0.5, 0.75, 1.0)),
+        (7.0, 8.0, (0, 2, 4, 6, 8)),
+        (230.0, 300.0, (0, 100, 200, 300)),
+        (0.0, 1.0, (0, 0.25, 0.5, 0.75, 1.0)),
+    ],
+)
+def test_linear_scales_end_at_round_numbers(top: float, high: float, ticks: tuple[float, ...]) -> None:
+    scale = plot.linear_scale([0.0, top])
+    assert scale.high == pytest.approx(high)
+    assert scale.ticks == pytest.approx(ticks)
+
+
+@given(VALUES)
+def test_every_value_lies_on_its_scale(values: list[float]) -> None:
+    for scale in (plot.linear_scale(values), plot.log_scale(values)):
+        assert 2 <= len(scale.ticks) <= 8
+        assert all(scale.low <= tick <= scale.high * (1 + 1e-9) for tick in scale.ticks)
+        for value in values:
+            assert 0 <= scale.position(value) <= 1
+            if not scale.is_log or value > 0:
+                assert value <= scale.high * (1 + 1e-9)
+
+
+def test_log_scale_only_for_values_far_apart() -> None:
+    assert not plot.log_scale([10, 100]).is_log
+    scale = plot.log_scale([3, 400])
+    assert (scale.is_log, scale.low, scale.high) == (True, 2, 500)
+    assert scale.position(2) == 0
+    assert scale.position(500) == 1
+    assert scale.ticks == (10, 100)
+
+
+class Elements(HTMLParser):
+    """Collect the elements of some HTML with their attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def of_class(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for _, attributes in self.found if name in (attributes.get("class") or "").split()]
+
+
+def draw(points: list[tuple[float, float | None]], **options: object) -> Elements:
+    lines = [plot.Line("a <b>", points, "main")]
+    return Elements(plot.line_plot(lines, label='say "hi"', x_name="epoch", y_format=str, **options))  # type: ignore[arg-type]
+
+
+def test_a_missing_value_interrupts_the_line() -> None:
+    (path,) = draw([(1, 0.0), (2, 1.0), (3, None), (4, 0.5), (5, 0.0)]).of_class("line")[
+        1:
+    ]  # the first is the legend's
+    assert path["d"] == "M0 1000L250 0M750 500L1000 1000"
+
+
+def test_a_single_point_is_visible() -> None:
+    html = draw([(1, 1.0)])
+    (dot,) = html.of_class("dot")
+    assert dot["d"] == "M500 0h0"
+
+
+def test_long_lines_have_no_marks() -> None:
+    assert not draw([(n, 0.5) for n in range(plot.MAX_MARKED_POINTS + 1)]).of_class("dot")
+
+
+def test_names_are_escaped() -> None:
+    html = plot.line_plot([plot.Line("<script>", [(1, 1.0)])], label='"><script>', x_name="&", y_format=str)
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_x_ticks_are_whole_numbers_within_the_axis() -> None:
+    html = plot.line_plot([plot.Line("a", [(n, 1.0) for n in range(1, 9)])], label="", x_name="", y_format=str)
+    axis = html.split('class="x"')[1].split("</div>")[0]
+    assert re.findall(r">(\d+)</span>", axis) == ["2", "4", "6", "8"]
+    assert all(0 <= float(left) <= 100 for left in re.findall(r"left:([\d.]+)%", axis))
+
+
+def test_a_bar_is_as_long_as_its_value() -> None:
+    html = plot.bar(0.25, top=0.5, style="worst", marker=0.5, mean=0.125)
+    elements = Elements(html)
+    (bar,) = elements.of_class("worst")
+    assert bar["width"] == "500"
+    assert (elements.of_class("marker")[0]["d"], elements.of_class("mean")[0]["d"]) == ("M1000 6V94", "M250 0V100")
+    assert 'width="0"' in plot.bar(None, top=0.5)
+    assert 'width="1000"' in plot.bar(3.0, top=0.5)
+
+
+def test_columns_fill_the_width_in_order() -> None:
+    columns = [("x", 1.0, 0.25, "worst"), ("y", 0.5, None, "")]
+    elements = Elements(plot.column_plot(columns, label="", y_format=str, mean=0.3))
+    bars = [attributes for tag, attributes in elements.found if tag == "rect"]
+    assert [float(bar["x"] or 0) for bar in bars] == [60, 560]
+    assert [float(bar["height"] or 0) for bar in bars] == [1000, 500]
+    assert len(elements.of_class("marker")) == 1
+
+
+def test_many_lines_are_drawn_fainter() -> None:
+    lines = [plot.Line(str(n), [(1, 1.0), (2, 2.0)], "faint") for n in range(plot.MANY_LINES + 1)]
+    assert "crowded" in plot.line_plot(lines, label="", x_name="", y_format=str)
+    assert "crowded" not in plot.line_plot(lines[1:], label="", x_name="", y_format=str)
