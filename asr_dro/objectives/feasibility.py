@@ -9,7 +9,7 @@ from torch import Tensor
 def usable_utterances(losses: Tensor, infeasible: Tensor | None = None) -> Tensor:
     """Return a ``(B,)`` mask of the utterances whose loss is finite and that are not marked as infeasible."""
     usable = torch.isfinite(losses)
-    return usable if infeasible is None else usable & ~infeasible
+    return usable if infeasible is None else usable & ~infeasible.bool()
 
 
 def ctc_infeasible(targets: Tensor, target_lengths: Tensor, frame_lengths: Tensor) -> Tensor:
@@ -29,6 +29,6 @@ def ctc_infeasible(targets: Tensor, target_lengths: Tensor, frame_lengths: Tenso
     >>> ctc_infeasible(torch.tensor([[1, 1, 2], [1, 2, 3]]), torch.tensor([3, 3]), torch.tensor([3, 3]))
     tensor([ True, False])
     """
-    position = torch.arange(1, targets.shape[1], device=targets.device)
+    position = torch.arange(1, max(targets.shape[1], 1), device=targets.device)
     repeated = (targets[:, 1:] == targets[:, :-1]) & (position < target_lengths.unsqueeze(1))  # (B, L-1)
     return target_lengths + repeated.sum(dim=1) > frame_lengths

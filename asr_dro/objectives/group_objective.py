@@ -37,6 +37,9 @@ from asr_dro.objectives.group_weights import ctc_dro_update, group_dro_update
 from asr_dro.objectives.mean_objective import MeanObjective
 from asr_dro.objectives.records import UpdateLog
 
+# Devices whose values the host reads without waiting.
+READABLE_DEVICES = ("cpu",)
+
 
 class GroupObjective(MeanObjective):
     """Group DRO and CTC-DRO: losses weighted by their groups, weights that follow the groups' losses.
@@ -54,8 +57,8 @@ class GroupObjective(MeanObjective):
 
     Attributes:
         relative_weights: ``(G,)`` ``G q``. Times ``G``, so that uniform weights are exactly 1.0, whatever ``G``.
-        pending: ``(4, G)`` since the last update, per group: sum of batch losses; sum of visits; batches it was in;
-            batches since its oldest entry (staleness).
+        pending: ``(4, G)`` since the last update, per group: sum of batch losses; sum of visits; utterances, usable or
+            not; batches since its oldest entry (staleness).
         updates: ``()`` number of updates.
         skipped: ``(G,)`` utterances left out so far, because infeasible or not finite.
     """
@@ -100,7 +103,7 @@ class GroupObjective(MeanObjective):
         """
         count = len(self.group_names)
         records = []
-        for number, *values in self._log.drain():
+        for number, *values in self._log.drain(int(self.updates)):
             q, loss, visits, staleness = (self._by_name(values[i * count : (i + 1) * count]) for i in range(4))
             records.append({"update": int(number), "q": q, "loss": loss, "visits": visits, "staleness": staleness})
         return records
@@ -116,54 +119,57 @@ class GroupObjective(MeanObjective):
         """Collect the group losses, update the weights if it is time, and return the ``(B,)`` weighted losses."""
         with torch.no_grad():
             fraction = visit_fraction if self.config.partial_visits else 1.0
-            self._collect(*self._batch_losses(losses, usable, groups, fraction))
-            factors = self.relative_weights if self.config.scale_by_group_count else self.q
             try:
-                factor = factors.index_select(0, groups)
-            except IndexError as error:  # found on the CPU; on CUDA the device's own assertion ends the run
-                names = ", ".join(self.group_names)
-                raise UserError(f"a group index is outside of 0 .. {len(factors) - 1}; the groups: {names}") from error
+                self._collect(losses, usable, groups, fraction)
+            except RuntimeError:  # on CUDA the device's own assertion ends the run
+                self._check_indices(groups)
+                raise
+            factors = self.relative_weights if self.config.scale_by_group_count else self.q
+            factor = factors.index_select(0, groups)
         return losses * factor.to(losses.dtype)
 
-    def _batch_losses(
-        self, losses: Tensor, usable: Tensor, groups: Tensor, fraction: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return each group's loss in this batch (over all ranks), its visit, and whether it was there, ``(G,)`` each.
+    def _check_indices(self, groups: Tensor) -> None:
+        """Explain a failure by group indices that do not exist, where they can be read."""
+        if groups.device.type in READABLE_DEVICES:
+            unknown = sorted({index for index in groups.tolist() if not 0 <= index < len(self.group_names)})
+            if unknown:
+                last, names = len(self.group_names) - 1, ", ".join(self.group_names)
+                raise UserError(f"group indices {unknown} are outside of 0 .. {last}; the groups: {names}")
+
+    def _collect(self, losses: Tensor, usable: Tensor, groups: Tensor, fraction: float) -> None:
+        """Add one batch (of all ranks) to what is pending, and update the weights where that completes a round.
 
         A group that lost some of its utterances visits by the share that is left, since to leave an utterance out of a
         sum would be to take its loss as 0.
         """
-        index = torch.arange(len(self.group_names), device=groups.device)
-        belongs = (
-            groups.unsqueeze(1) == index
-        ).double()  # (B, G); a product adds in a fixed order, unlike scatter_add on a GPU
-        rows = torch.stack([losses.double(), usable.double(), torch.ones_like(losses, dtype=torch.float64)])  # (3, B)
-        sums = rows @ belongs  # (3, G)
+        rows = torch.stack([losses, usable, ~usable]).double()  # (3, B)
+        sums = rows.new_zeros(3, len(self.group_names)).index_add_(1, groups, rows)  # (3, G)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(sums)
-        loss, kept, seen = sums.unbind()
-        self.skipped += seen - kept
-        visit = fraction * kept / seen.clamp(min=1)
+        loss, kept, lost = sums.unbind()
+        seen = kept + lost
+        visit = kept * fraction / seen.clamp(min=1)
         if self.config.reduction == "mean":
             loss = visit * loss / kept.clamp(min=1)
-        return loss, visit, (seen > 0).double()
+        self.skipped.add_(lost)
+        self.pending.add_(torch.stack([loss, visit, seen, self.pending[2] > 0]))
+        present = self.pending[2] > 0
+        complete = present.all() if self.config.update == "round" else present.any()
+        # Where reading a value costs nothing, the steps below are saved until they are due; elsewhere it would make the
+        # host wait, and they are taken for every batch.
+        if complete.device.type not in READABLE_DEVICES or complete:
+            self._update(complete)
 
-    def _collect(self, loss: Tensor, visit: Tensor, present: Tensor) -> None:
-        """Add one batch to what is pending; update the weights and start anew where the round is complete."""
-        waiting = (self.pending[2] > 0).double()
-        self.pending += torch.stack([loss, visit, present, waiting])
+    def _update(self, complete: Tensor) -> None:
+        """Update the weights, write a record and start a new round; nothing lasts if ``complete`` is false."""
         loss, visits, seen, staleness = self.pending.unbind()
         group_loss = loss / visits  # NaN where nothing was usable: such a group keeps its weight
-        if self.config.update == "round":
-            complete = (seen > 0).all()
-        else:
-            complete = (seen > 0).any()
+        if self.config.update == "batch":
             group_loss = torch.where(seen > 0, group_loss, 0.0)
-        updated = self._updated_weights(group_loss)
-        self.relative_weights.copy_(torch.where(complete, updated, self.relative_weights))
-        self.updates += complete
-        row = torch.cat([self.updates.reshape(1), self.q, group_loss, visits, staleness])
-        self._log.write(row, self.updates, complete)
+        self.relative_weights.copy_(torch.where(complete, self._updated_weights(group_loss), self.relative_weights))
+        # Written to the next free row, which stays free if the round is not complete.
+        self._log.write(torch.cat([self.updates.reshape(1) + 1, self.q, group_loss, visits, staleness]), self.updates)
+        self.updates.add_(complete)
         self.pending.masked_fill_(complete, 0.0)
 
     def _updated_weights(self, group_loss: Tensor) -> Tensor:

@@ -9,14 +9,16 @@ it.
 
 Two things are added to the published formulas, both without effect in ordinary training:
 
-- ``WEIGHT_FLOOR`` is added to every weight before the last renormalisation, as the released code does, so that a
-  group whose weight once underflowed can come back.
+- No weight falls below ``WEIGHT_FLOOR``, so that a group whose weight would underflow can come back. (The released code
+  adds the same number to every weight.)
 - A group whose gain is not finite keeps its weight, and the others share what is left. The factor 1 would be no
   neutral choice: losses are positive, so it would mean "a group with loss 0" and drain weight from the group that
   fails.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -63,10 +65,8 @@ def _exponentiated_gradient(log_q: Tensor, gain: Tensor, step_size: float) -> Te
         return log_q
     ascent = step_size * gain
     moves = torch.isfinite(ascent)
-    unseen_by_softmax = -torch.inf
-    before = torch.where(moves, log_q, unseen_by_softmax)
-    after = torch.where(moves, log_q + ascent, unseen_by_softmax)
-    # log_softmax subtracts the maximum, so that no exponent overflows; the moving groups keep their total weight.
-    shared = torch.log_softmax(after, dim=0) + torch.logsumexp(before, dim=0)
-    moved = torch.where(moves, shared, log_q)
-    return torch.log_softmax(torch.log(moved.exp() + WEIGHT_FLOOR), dim=0)
+    # log_softmax subtracts the maximum, so that no exponent overflows.
+    moved = torch.log_softmax(torch.where(moves, log_q + ascent, -torch.inf), dim=0)
+    total = torch.log((log_q.exp() * moves).sum())  # the moving groups keep their total weight
+    floored = torch.where(moves, moved + total, log_q).clamp(min=math.log(WEIGHT_FLOOR))
+    return torch.log_softmax(floored, dim=0)

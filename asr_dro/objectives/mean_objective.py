@@ -41,9 +41,8 @@ class MeanObjective(nn.Module):
     ) -> Tensor:
         """Reduce the losses of one batch to the number to differentiate.
 
-        In evaluation (``self.training`` false) it is the mean of the raw losses and nothing else happens. Utterances
-        that are marked as infeasible or whose loss is not finite are left out of value and gradient, in training and
-        evaluation.
+        In evaluation (``self.training`` false) it is the mean of the raw losses and nothing else happens. In both,
+        utterances that are marked as infeasible or whose loss is not finite are left out of value and gradient.
 
         Args:
             losses: ``(B,)`` per-utterance losses; ``B`` may be 0 on a rank whose slice of the batch is empty.
@@ -53,24 +52,21 @@ class MeanObjective(nn.Module):
             visit_fraction: Size of the (whole, not this rank's) batch relative to a full batch.
 
         Returns:
-            The loss, without dimensions.
+            The loss, without dimensions. If no utterance is usable: 0 in training, without gradient; NaN in evaluation,
+            where 0 would look like a perfect result.
 
         Raises:
-            UserError: Lengths are needed and missing, or (found on CPU only) a group index outside of the names.
+            UserError: Losses are not per utterance, lengths are missing, or (found on CPU only) a group index is
+            unknown.
         """
+        _check_shapes(losses, groups)
         usable = usable_utterances(losses, infeasible)
         losses = torch.where(usable, losses, 0.0)
         if losses.dtype in (torch.float16, torch.bfloat16):  # a sum of losses overflows or is coarse in half precision
             losses = losses.float()
         if not self.training:
-            return losses.sum() / usable.sum().clamp(min=1)
-        if self.config.normalize_by != "none":
-            if lengths is None:
-                raise UserError(
-                    f"normalize_by is '{self.config.normalize_by}': give lengths, the number of each utterance"
-                )
-            losses = losses / lengths.clamp(min=1)
-        total = self._weigh(losses, usable, groups, visit_fraction).sum()
+            return losses.sum() / (usable.sum() if len(losses) else 1)
+        total = self._weigh(self._normalize(losses, lengths), usable, groups, visit_fraction).sum()
         return total if self.config.loss_reduction == "sum" else total / usable.sum().clamp(min=1)
 
     def batch_weight(self, losses: Tensor, infeasible: Tensor | None = None) -> Tensor:
@@ -101,3 +97,20 @@ class MeanObjective(nn.Module):
     def _weigh(self, losses: Tensor, usable: Tensor, groups: Tensor, visit_fraction: float) -> Tensor:
         """Return the ``(B,)`` losses times their groups' weights."""
         return losses
+
+    def _normalize(self, losses: Tensor, lengths: Tensor | None) -> Tensor:
+        """Return the ``(B,)`` losses per label or frame if the options ask for it."""
+        unit = self.config.normalize_by
+        if unit == "none":
+            return losses
+        if lengths is None:
+            raise UserError(f"normalize_by is '{unit}': call the objective with lengths, the {unit} of each utterance")
+        return losses / lengths.clamp(min=1)
+
+
+def _check_shapes(losses: Tensor, groups: Tensor) -> None:
+    if losses.ndim != 1 or losses.shape != groups.shape:
+        raise UserError(
+            f"losses have shape {tuple(losses.shape)} and groups {tuple(groups.shape)}; "
+            "both must be (utterances,): compute the loss with reduction='none'"
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 MAX_RECORDS = 4096
@@ -24,19 +23,25 @@ class UpdateLog:
         self.capacity = capacity or max(1, min(MAX_RECORDS, MAX_BYTES // (8 * width)))
         self._rows: Tensor | None = None
 
-    def write(self, row: Tensor, number: Tensor, happened: Tensor) -> None:
-        """Keep ``row`` (``(width,)``, its first entry is ``number``) if the update ``number`` (1, 2, ...) happened."""
-        if self._rows is None or self._rows.device != row.device:
-            # One row more than the capacity: what did not happen is written there.
-            self._rows = torch.full((self.capacity + 1, self.width), -1.0, dtype=torch.float64, device=row.device)
-        place = torch.where(happened, (number - 1) % self.capacity, self.capacity)
-        self._rows.index_copy_(0, place.long().reshape(1), row.reshape(1, self.width))
+    def write(self, row: Tensor, number: Tensor) -> None:
+        """Put ``row``, ``(width,)``, in the place after ``number`` ``()`` earlier updates.
 
-    def drain(self) -> list[list[float]]:
-        """Return the rows since the last call, oldest first, and forget them. Waits for the device."""
+        Its first entry is the update's own number, from 1. An update that does not happen in the end is written over by
+        the next one with the same number.
+        """
+        if self._rows is None or self._rows.device != row.device:
+            self._rows = row.new_zeros(self.capacity, self.width)
+        self._rows.index_copy_(0, (number % self.capacity).long().reshape(1), row.reshape(1, self.width))
+
+    def drain(self, updates: int) -> list[list[float]]:
+        """Return the rows written since the last call, oldest first, and forget them. Waits for the device.
+
+        Args:
+            updates: Number of updates that happened.
+        """
         if self._rows is None:
             return []
-        rows = [row for row in self._rows[: self.capacity].tolist() if row[0] > 0]
+        rows = [row for row in self._rows.tolist() if 0 < row[0] <= updates]
         self.clear()
         return sorted(rows)
 
