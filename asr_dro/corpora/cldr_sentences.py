@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asr_dro.data.text import capitalize, normalize
+from asr_dro.errors import UserError
 
 _LONGEST_PHRASE = 20  # characters: longer names are titles such as "Heard Island and McDonald Islands"
 _SHORTEST_PHRASE = 2
@@ -21,7 +22,7 @@ _ALWAYS_READABLE = {"COMBINING", "MODIFIER"}
 _KANA = {"HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}  # eSpeak says "Chinese letter" for each kanji
 _FEWEST_PHRASES = 40
 _ENOUGH_PHRASES = 200
-_MOST_PHRASES_IN_SENTENCE = 5
+_ATTEMPTS = 100  # each aims at a longer sentence, of which there are many more
 
 
 def _common_names(locale: Any) -> Iterable[str]:
@@ -129,10 +130,12 @@ class SentenceMaker:
         phrases: What sentences are made of.
         language: ISO 639-3 code.
         rng: Source of the choices.
+        most_phrases: Number of phrases that no sentence exceeds.
     """
 
-    def __init__(self, phrases: Sequence[str], *, language: str, rng: random.Random) -> None:
+    def __init__(self, phrases: Sequence[str], *, language: str, rng: random.Random, most_phrases: int = 5) -> None:
         self._phrases = list(phrases)
+        self._most_phrases = most_phrases
         self._language = language
         self._rng = rng
         self._made: set[str] = set()
@@ -149,22 +152,29 @@ class SentenceMaker:
         """Make a sentence that has not been made before.
 
         Args:
-            characters: Length aimed at; the sentence has at least two phrases and at most five.
+            characters: Length aimed at; the sentence has at least two phrases.
 
         Returns:
             A sentence with a capital, perhaps commas or quotation marks, and a full stop.
+
+        Raises:
+            UserError: If there seem to be no more different sentences.
         """
-        while True:
+        for attempt in range(_ATTEMPTS):
             phrases = [self._next_phrase(), self._next_phrase()]
-            while len(phrases) < _MOST_PHRASES_IN_SENTENCE:
+            while len(phrases) < self._most_phrases:
                 phrase = self._next_phrase()
-                if sum(map(len, phrases)) + len(phrase) / 2 > characters:
+                if sum(map(len, phrases)) + len(phrase) / 2 > characters + attempt:
                     break
                 phrases.append(phrase)
             text = normalize(" ".join(phrases), self._language)
             if text not in self._made:
                 self._made.add(text)
                 return self._punctuate(phrases)
+        raise UserError(
+            f"{len(self._phrases)} phrases of {self._language} give no more than {len(self._made)} sentences; "
+            "ask for fewer clips or more phrases"
+        )
 
     def _punctuate(self, phrases: list[str]) -> str:
         if self._rng.random() < 0.02:  # readers of releases must cope with bare quotation marks

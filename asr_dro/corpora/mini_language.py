@@ -120,7 +120,9 @@ class _Studio:
         self._language, self._plan = language, plan
         phrases = usable_phrases(language.cldr_locale, language.iso639_3)
         phrases = choose_phrases(phrases, plan.phrases, language=language.iso639_3, rng=self.rng)
-        self._sentences = SentenceMaker(phrases, language=language.iso639_3, rng=self.rng)
+        self._sentences = SentenceMaker(
+            phrases, language=language.iso639_3, rng=self.rng, most_phrases=max(5, round(2 * plan.mean_s))
+        )
         self._characters_per_s = 12.0  # corrected by what is measured
 
     def record(self, speaker: Speaker) -> tuple[str, npt.NDArray[np.float32]]:

@@ -31,10 +31,13 @@ def lower(text: str, language: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if language in DOTLESS_I_LANGUAGES:
         text = text.replace("I", "ı")
-    # str.lower() turns a dotted capital I into i + U+0307, which would become a token of its own
-    text = text.replace("İ", "i").lower()
-    while "i̇" in text:
-        text = text.replace("i̇", "i")
+    return _without_loose_dots(text.replace("İ", "i").lower())
+
+
+def _without_loose_dots(text: str) -> str:
+    """Drop each U+0307 after an i: it is a rest of casing, cannot be heard, and would become a token of its own."""
+    while "i\u0307" in text:
+        text = text.replace("i\u0307", "i")
     return text
 
 
@@ -48,7 +51,7 @@ def capitalize(text: str, language: str) -> str:
 
 
 def _is_letter(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
+    return unicodedata.category(character)[0] in "LMN" and character not in _APOSTROPHES
 
 
 def _without_silent_characters(text: str) -> str:
@@ -83,4 +86,4 @@ def normalize(text: str, language: str) -> str:
             kept.append(" ")
         else:
             kept.append(character)
-    return unicodedata.normalize("NFC", " ".join("".join(kept).split()))
+    return unicodedata.normalize("NFC", _without_loose_dots(" ".join("".join(kept).split())))

@@ -1,0 +1,109 @@
+"""Killed runs: no orphans, no locks left, and the next run ends where an undisturbed one does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from asr_dro.data.prepare import Preparation, prepare
+from asr_dro.data.processes import exclusive, worker_pool
+from tests.data_dir.tones import MakeRelease
+
+ROOT = Path(__file__).parents[2]
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+
+
+def members(group: int) -> list[int]:
+    """Return the living processes of a process group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _parent, of_group = (folder / "stat").read_text().rsplit(")", maxsplit=1)[1].split()[:3]
+        except OSError:
+            continue
+        if int(of_group) == group and state != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file but those that record places and times."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes().split(b"\n", maxsplit=path.parent.name == "spa")[-1]
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".done.json", ".lock")
+    }
+
+
+def test_killed_while_decoding(make_release: MakeRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = make_release(clips=40, seconds=6.0)
+    arguments = ["--corpus", "mini", "--source", release, "--lang-set", "spa", "--data-dir", "data", "--name", "set"]
+    (tmp_path / "killed").mkdir()
+    run = subprocess.Popen(
+        [sys.executable, "-m", "asr_dro.bin.prepare_data", *map(str, arguments), "--nj", "2"],
+        cwd=tmp_path / "killed",
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    audio = tmp_path / "killed/data/audio/mini/spa/es"
+    wait_for(lambda: audio.is_dir() and len(list(audio.glob("*.flac"))) > 10)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    wait_for(lambda: members(run.pid) == [])  # the workers noticed
+    done = {path.name: path.stat().st_ino for path in audio.glob("*.flac")}
+    assert 10 < len(done) < 120
+    assert not (tmp_path / "killed/data/set/.done.json").exists()
+    (audio / "stale.flac.tmp.1").touch()
+
+    for folder in ("killed", "undisturbed"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        assert prepare(Preparation("mini", release, ["spa"], Path("data"), "set"))
+    assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
+    assert {path.name: path.stat().st_ino for path in audio.glob("*.flac")}.items() >= done.items()
+
+
+def test_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    script = """
+import logging, sys, time
+from pathlib import Path
+from asr_dro.data.processes import exclusive
+logging.basicConfig(level=logging.INFO)
+with exclusive(Path(sys.argv[1])):
+    print("held", file=sys.stderr, flush=True)
+    time.sleep(60)
+"""
+    with exclusive(tmp_path):
+        run = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert run.stderr is not None
+        assert "another run is filling this folder" in run.stderr.readline()
+    assert run.stderr.readline() == "held\n"
+    run.kill()
+    run.wait()
+    run.stderr.close()
+    with exclusive(tmp_path):  # a killed run's lock is free at once, or this would wait for ever
+        pass
+
+
+def test_pool_runs_work() -> None:
+    with worker_pool(1) as pool:
+        assert pool.submit(abs, -1).result() == 1
