@@ -1,0 +1,147 @@
+"""Every command in the READMEs is run, and the layout lists what is there.
+
+A command that starts with a script which only calls stages runs as it stands, with a recorder in the place of python3;
+the stages themselves run in the other tests. A command that would install or test everything runs with ``--help``
+appended: its options are parsed first. Any other program has to be added to ``RUNNERS`` with a way to run it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.shell_sandbox import ROOT, Sandbox, make_sandbox
+
+READMES = [ROOT / "README.md", *sorted(ROOT.glob("egs/**/README.md"))]
+
+
+def read_commands(markdown: str) -> list[str]:
+    """Return the commands of all ```bash blocks, continued lines joined, comments cut off."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", markdown, flags=re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [command for line in lines if (command := re.sub(r"(^|\s+)#\s.*", "", line).strip())]
+
+
+def split_command(command: str) -> tuple[dict[str, str], list[str]]:
+    """Return the leading assignments and the words after them."""
+    words = shlex.split(command)
+    assignments = {}
+    while match := re.fullmatch(r"([A-Z_]+)=(.*)", words[0]):
+        assignments[match[1]] = match[2]
+        words.pop(0)
+    return assignments, words
+
+
+def run_with_recorder(command: str, sandbox: Sandbox) -> None:
+    """Run the command as it stands; it must succeed and call stages (or show its help)."""
+    corpora = {name: path for name, path in split_command(command)[0].items() if name != "ASR_DRO_PYTHON"}
+    for path in corpora.values():  # a corpus of the reader's, which is not here
+        replacement = sandbox.root / "a corpus" / Path(path).name
+        replacement.mkdir(parents=True)
+        command = command.replace(path, shlex.quote(str(replacement)))
+    result = sandbox.run(command)
+    assert result.returncode == 0, result.stderr
+    if "--help" in command:
+        assert "Options:" in result.stdout
+    else:
+        assert any(call[1].startswith("asr_dro.bin.") for call in sandbox.calls())
+
+
+def run_with_help(command: str, sandbox: Sandbox) -> None:
+    """Run the command with ``--help`` appended; a wrong option before it is refused."""
+    result = sandbox.run(f"{command} --help")
+    assert result.returncode == 0, result.stderr
+    assert "Options:" in result.stdout
+
+
+def run_with_this_python(command: str, sandbox: Sandbox) -> None:
+    """Run a Python script with the interpreter of the tests; it may find something missing (status 1)."""
+    words = split_command(command)[1]
+    result = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, text=True, capture_output=True, check=False)
+    assert result.returncode in {0, 1}, result.stderr
+    assert result.stdout
+
+
+RUNNERS: dict[str, Callable[[str, Sandbox], None]] = {
+    r"\./run\.sh|egs/\w+/run\.sh": run_with_recorder,
+    r"tools/\w+\.sh": run_with_help,
+    r"\.venv/bin/python": run_with_this_python,
+}
+COMMANDS = [
+    (readme.relative_to(ROOT), command)
+    for readme in READMES
+    for command in read_commands(readme.read_text(encoding="utf-8"))
+]
+
+
+def find_runner(command: str) -> Callable[[str, Sandbox], None]:
+    """Return how a command of a README is run here."""
+    program = split_command(command)[1][0]
+    for pattern, runner in RUNNERS.items():
+        if re.fullmatch(pattern, program):
+            return runner
+    pytest.fail(f"say in RUNNERS of {Path(__file__).name} how to run {program}: {command}")
+
+
+@pytest.mark.parametrize(("readme", "command"), COMMANDS, ids=[f"{readme}: {command}" for readme, command in COMMANDS])
+def test_command_works(readme: Path, command: str, tmp_path: Path) -> None:
+    find_runner(command)(command, make_sandbox(tmp_path))
+
+
+def test_the_two_commands_are_there() -> None:
+    commands = read_commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert commands[:2] == ["./run.sh", "tools/test.sh"]
+
+
+def test_reading_commands() -> None:
+    text = "```bash\n# a comment\na --b c  # why\ne \\\n  f\n```\n```\nnot this\n```\n```bash\nX=1 g#h\n```\n"
+    assert read_commands(text) == ["a --b c", "e    f", "X=1 g#h"]
+
+
+@pytest.mark.parametrize("wrong", ["./run.sh --no-such-option 1", "./run.sh --model nonsense", "./run.sh --stage 9"])
+def test_a_wrong_command_fails(wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        run_with_recorder(wrong, make_sandbox(tmp_path))
+
+
+def test_a_wrong_option_of_a_tool_fails(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        run_with_help("tools/install.sh --developer", make_sandbox(tmp_path))
+
+
+def test_a_new_program_cannot_be_forgotten() -> None:
+    with pytest.raises(pytest.fail.Exception):
+        find_runner("curl something")
+
+
+def test_no_other_language_tag_hides_a_command() -> None:
+    for readme in READMES:
+        tags = set(re.findall(r"^```(\S+)", readme.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        assert tags <= {"bash", "python", "text"}, f"{readme}: commands go into ```bash blocks, output into ```text"
+
+
+def test_layout_lists_what_is_there() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").split("## Layout")[1]
+    listed = set(re.findall(r"^\| `([^`]+)` \|", readme, flags=re.MULTILINE))
+    not_listed = {"data", "exp", "downloads", "README.md"}
+    present = {
+        path.name + ("/" if path.is_dir() else "")
+        for path in ROOT.iterdir()
+        if not path.name.startswith((".", "__")) and path.name not in not_listed and path.suffix != ".egg-info"
+    }
+    assert listed == present
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_paths_lead_somewhere(readme: Path) -> None:
+    text = readme.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("https://") or (readme.parent / target).exists(), target
+    for path in re.findall(r"`((?:tools|conf|utils|asr_dro|tests|docs)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
