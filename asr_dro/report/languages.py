@@ -16,7 +16,7 @@ from asr_dro.report.inputs import Inputs
 MAX_BARS = 40  # more languages than this get an overview, and bars for the worst ones only
 N_WORST_BARS = 20
 MAX_MATRIX = 24  # languages that a confusion matrix can show readably
-N_CONFUSIONS = 20
+N_CONFUSIONS = 20  # pairs of languages to list; half as many beside a matrix
 NO_TAG = ""  # what utterances.tsv says where the hypothesis has no language tag
 
 
@@ -125,11 +125,12 @@ def confusion(inputs: Inputs) -> dict[str, Any]:
     counts = Counter((row["language"], row.get("hypothesis_language", NO_TAG)) for row in inputs.utterances)
     wrong = {pair: n for pair, n in counts.items() if pair[0] != pair[1]}
     ordered = sorted(wrong.items(), key=lambda item: (-item[1], -item[1] / totals[item[0][0]], item[0]))
+    has_matrix = len(totals) <= MAX_MATRIX
     pairs = [
         {"language": true, "taken_for": taken, "n": n, "share": n / totals[true]}
-        for (true, taken), n in ordered[:N_CONFUSIONS]
+        for (true, taken), n in ordered[: N_CONFUSIONS // 2 if has_matrix else N_CONFUSIONS]
     ]
-    matrix = _matrix(totals, counts) if len(totals) <= MAX_MATRIX else None
+    matrix = _matrix(totals, counts) if has_matrix else None
     return {"pairs": pairs, "n_pairs": len(wrong), "matrix": matrix, "n_wrong": sum(wrong.values())}
 
 

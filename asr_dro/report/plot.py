@@ -21,6 +21,7 @@ MANY_LINES = 40  # more lines than this are drawn fainter still
 MAX_MARKED_POINTS = 60  # more points than this are a line without marks
 LOG_RATIO = 20.0  # above this ratio of the largest to the smallest value a scale may turn logarithmic
 MAX_LOG_RATIO = 1e6
+MAX_LOG_TICKS = 8  # more than these, and only the powers of ten are written
 SMALLEST = 1e-30  # smaller values count as 0
 
 _Format = Callable[[float], str]
@@ -88,7 +89,7 @@ def log_scale(values: Sequence[float]) -> Scale:
     low = max(value for value in candidates if value <= min(positive))
     high = min(value for value in candidates if value >= max(positive))
     ticks = [value for value in candidates if low <= value <= high]
-    if len(ticks) > 6:
+    if len(ticks) > MAX_LOG_TICKS:
         ticks = [value for value in ticks if math.isclose(math.log10(value) % 1, 0, abs_tol=1e-9)]
     return Scale(low, high, tuple(ticks), is_log=True)
 

@@ -11,7 +11,7 @@ from asr_dro.report.utterances import FEWEST_PER_LANGUAGE, MOST_PER_LANGUAGE, au
 
 def row(utt: str, language: str, cer: str, label: str = "") -> dict[str, str]:
     return {
-        **{"utt_id": utt, "language": language, "reference": "abc", "hypothesis": "abd", "cer": cer},
+        **{"utt_id": utt, "language": language, "reference": "kit", "hypothesis": "kid", "cer": cer},
         **{
             "hypothesis_language": label,
             "char_sub": "1",
