@@ -30,7 +30,8 @@ class BatchingConfig:
             ``1 / temperature``: 1 is natural, larger values sample small groups more often. Not for ``uniform``,
             which is the limit.
         overshoot: False: a batch never has more than ``seconds_per_batch`` (but one utterance that is longer alone is a
-            batch); True: it has about that, a little more or less (the paper's "reaches or slightly exceeds").
+            batch), so it has less on average; True: it has that on average, and never a whole utterance more (the
+            paper's "reaches or slightly exceeds").
         count_padding: Count a batch's seconds with padding (longest utterance times utterances) rather than without.
         max_utterances: At most that many utterances in a batch; None: no limit.
     """

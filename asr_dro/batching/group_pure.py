@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 
 import numpy as np
 
@@ -69,14 +70,16 @@ class GroupPureBatches:
             counts = self._fill_up(counts)
         mean_seconds = self.data.seconds / counts
         total_seconds = self.data.seconds.sum()
+        rates: Floats
         if self.schedule == "uniform":
             rates = np.full(len(counts), total_seconds / mean_seconds.sum())
         elif whole_round:
             rates = counts.astype(np.float64)
         else:
             rates = total_seconds * temperature_shares(self.data.seconds, self.temperature) / mean_seconds
-        updates = max(1, round(rates.sum() / self.batches_per_update))
-        return counts, self._rescale(rates, updates * self.batches_per_update)
+        updates = rates.sum() / self.batches_per_update
+        whole = math.ceil(updates) if whole_round else max(1, round(updates))
+        return counts, self._rescale(rates, whole * self.batches_per_update)
 
     @staticmethod
     def _rescale(rates: Floats, total: int) -> Floats:

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from asr_dro.batching.packing import BatchLimits, batch_count, pack
-from asr_dro.batching.schedule import generator, temperature_shares
-from asr_dro.batching.utterances import MIXED, Batch, Ints, Utterances
+from asr_dro.batching.schedule import generator, temperature_shares, visits_before, whole_visits
+from asr_dro.batching.utterances import MIXED, Batch, Floats, Ints, Utterances
 
 
 class MixedBatches:
@@ -51,29 +51,35 @@ class MixedBatches:
         # Fewer utterances than batches: the batches of one utterance each are repeated.
         return [Batch(utterances[packed[i % count]], 1.0, MIXED) for i in range(self.batches_per_epoch)]
 
+    @cached_property
+    def _rates(self) -> Floats:
+        """Utterances of each group per epoch, ``(G,)``, maybe fractions; their sum is a whole number."""
+        present = self.data.seconds > 0
+        rates = np.zeros(self.data.n_groups)
+        shares = temperature_shares(self.data.seconds[present], self.temperature)
+        utterances = np.array([len(members) for members in self.data.members])[present]
+        rates[present] = shares * self.data.seconds.sum() / (self.data.seconds[present] / utterances)
+        total = rates.sum()
+        return np.asarray(rates * (max(1, round(total)) / total))
+
     def _utterances(self, epoch: int, seed: int) -> Ints:
         """Return the utterances of an epoch, some of them repeatedly if the temperature is not 1."""
         if self.temperature == 1:
             return np.arange(len(self.data.durations_s))
-        present = np.flatnonzero(self.data.seconds)
-        shares = temperature_shares(self.data.seconds[present], self.temperature)
-        pieces = [
-            self._piece(int(group), passes=float(share), epoch=epoch, seed=seed)
-            for group, share in zip(present, shares * self.data.seconds.sum() / self.data.seconds[present], strict=True)
-        ]
+        begin, length = visits_before(self._rates, epoch), whole_visits(self._rates, epoch)
+        pieces = [self._piece(g, int(begin[g]), int(length[g]), seed=seed) for g in range(self.data.n_groups)]
         return np.concatenate(pieces)
 
-    def _piece(self, group: int, *, passes: float, epoch: int, seed: int) -> Ints:
-        """Return the part of a group's stream that belongs to an epoch, ``passes`` times the group long."""
+    def _piece(self, group: int, begin: int, length: int, *, seed: int) -> Ints:
+        """Return ``length`` utterances of a group's stream from position ``begin`` on."""
         members = self.data.members[group]
-        begin, end = epoch * passes, (epoch + 1) * passes
-        parts = []
-        for cycle in range(math.floor(begin), math.ceil(end)):
-            if begin <= cycle and cycle + 1 <= end:
-                parts.append(members)
-                continue
-            shuffled = members[generator(seed, cycle, group).permutation(len(members))]
-            seconds = self.data.durations_s[shuffled]
-            place = cycle + (np.cumsum(seconds) - seconds) / seconds.sum()
-            parts.append(shuffled[(begin <= place) & (place < end)])
+        parts = [members[:0]]
+        position = begin
+        while position < begin + length:
+            cycle, first = divmod(position, len(members))
+            last = min(len(members), first + begin + length - position)
+            whole = last - first == len(members)  # then its order does not matter
+            shuffled = members if whole else generator(seed, cycle, group).permutation(members)
+            parts.append(shuffled[first:last])
+            position += last - first
         return np.concatenate(parts)

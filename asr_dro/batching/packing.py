@@ -45,10 +45,12 @@ class BatchLimits:
     count_padding: bool = False
     max_utterances: int | None = None
 
-    @property
-    def ceiling(self) -> float:
-        """Seconds that no batch of two or more utterances exceeds."""
-        return np.inf if self.overshoot else self.seconds
+    def ceiling_s(self, longest_s: float) -> float:
+        """Return the seconds that no batch of two or more utterances exceeds, the longest having ``longest_s``.
+
+        With ``overshoot`` that is what filling a batch until it reaches ``seconds`` could come to.
+        """
+        return self.seconds + longest_s if self.overshoot else self.seconds
 
 
 class _Runs:
@@ -60,6 +62,7 @@ class _Runs:
         self.ends_s = np.concatenate([[0.0], np.cumsum(durations_s)])
         # Longest from here on: with falling durations that of the utterance itself, up to the jitter.
         self.longest_s = np.maximum.accumulate(durations_s[::-1])[::-1]
+        self.ceiling_s = limits.ceiling_s(float(self.longest_s[0]))
 
     def cuts(self, limit_s: float) -> list[int]:
         """Return the borders (first 0, last ``n``) of the runs that each hold as much as fits in ``limit_s``."""
@@ -67,8 +70,8 @@ class _Runs:
 
     def even_cuts(self, count: int) -> list[int]:
         """Return the borders of exactly ``count`` runs of about equal size, the largest as small as can be."""
-        low = self.ends_s[-1] / count
-        high = low + self.longest_s[0]
+        high = min(self.ends_s[-1] / count + self.longest_s[0], self.ceiling_s)
+        low = min(self.ends_s[-1] / count, high)
         while len(self.cuts(high)) - 1 > count:
             high *= 2
         while high - low > LIMIT_PRECISION * high:
@@ -164,11 +167,11 @@ def batch_count(durations_s: Floats, limits: BatchLimits) -> int:
         The number of batches; ``pack`` keeps the limits with that many.
     """
     runs = _Runs(np.sort(durations_s)[::-1], limits)
+    count = len(runs.cuts(runs.ceiling_s)) - 1
+    count += count // SLACK
     if limits.overshoot:
-        fewest = len(runs.cuts(np.inf)) - 1  # what max_utterances asks for
-        return min(max(fewest, round(float(runs.ends_s[-1]) / limits.seconds)), len(durations_s))
-    count = len(runs.cuts(limits.seconds)) - 1
-    return min(count + count // SLACK, len(durations_s))
+        count = max(count, round(float(runs.ends_s[-1]) / limits.seconds))
+    return min(count, len(durations_s))
 
 
 def pack(durations_s: Floats, count: int, limits: BatchLimits, rng: np.random.Generator) -> list[Ints]:
@@ -183,11 +186,12 @@ def pack(durations_s: Floats, count: int, limits: BatchLimits, rng: np.random.Ge
     Returns:
         The positions in ``durations_s``, ``count`` arrays that hold each position once.
     """
+    if count == 1:
+        return [np.argsort(-durations_s, kind="stable")]
     for jitter in JITTERS:
         order = np.argsort(-durations_s * (1 + jitter * rng.random(len(durations_s))), kind="stable")
         runs = _Runs(durations_s[order], limits)
-        if count == 1 or not np.isfinite(limits.ceiling) or len(runs.cuts(limits.ceiling)) - 1 <= count:
+        if len(runs.cuts(runs.ceiling_s)) - 1 <= count:
             break
-    cuts = [0, len(order)] if count == 1 else runs.even_cuts(count)
-    batches = [order[start:stop] for start, stop in itertools.pairwise(cuts)]
+    batches = [order[start:stop] for start, stop in itertools.pairwise(runs.even_cuts(count))]
     return [batches[position] for position in rng.permutation(count)]

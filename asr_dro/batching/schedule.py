@@ -62,8 +62,8 @@ def visits_before(rates: Floats, epoch: int) -> Ints:
 def _visits_until(rates: Floats, epochs: Ints) -> Ints:
     """Return the ``(E, G)`` visits in each of the epochs."""
     ends = np.concatenate([[0.0], np.cumsum(rates)])
-    ends[-1] = round(ends[-1])  # sums of fractions miss the whole number by a rounding error
-    shift = (epochs * GOLDEN_RATIO) % 1
+    ends[-1] = round(ends[-1])
+    shift = (epochs * GOLDEN_RATIO) % 1 + 1e-9  # sums of fractions miss a whole number by a rounding error
     visits: Ints = np.diff(np.floor(ends + shift[:, None]).astype(np.int64), axis=1)
     return visits
 
