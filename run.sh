@@ -9,6 +9,7 @@
 # Stages: 1 data, 2 tokens, 3 lengths, 4 train, 5 decode, 6 score, 7 report. Finished work is skipped; after a kill, the
 # same command goes on. The first run installs what is needed into .venv. Results lie in exp/<tag>/ of the current folder.
 set -euo pipefail
+ASR_DRO_COMMAND=$(printf '%q ' "$0" "$@")
 ASR_DRO_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 
 # >>> options
@@ -52,6 +53,7 @@ exp="${exp_dir}/${exp_tag:-${model}_${objective}_${languages}_s${seed}}"
 training=(--model "${model}" --objective "${objective}" --seed "${seed}" "--train-args=${train_args}")
 
 . "${ASR_DRO_ROOT}/path.sh"
+export ASR_DRO_COMMAND # environment.json records it
 trap 'explain_stop $?' EXIT
 if selected 4; then
   python3 -m asr_dro.bin.compose_config "${training[@]}" # only checks: a typing error shows before hours of stage 1
@@ -72,15 +74,19 @@ if selected 3; then
   python3 -m asr_dro.bin.make_lengths --data "${set_dir}"
 fi
 
+# -O spares ESPnet the compiling of its run-time type checks: importing it takes two thirds of the time.
 if selected 4; then
   log "Stage 4: train    ${model}, ${objective} -> ${exp}"
   python3 -m asr_dro.bin.compose_config "${training[@]}" --out "${exp}/train.yaml"
-  python3 -m asr_dro.bin.train --data "${set_dir}" --exp "${exp}" --ngpu "${ngpu}"
+  python3 -O -m asr_dro.bin.train --data "${set_dir}" --exp "${exp}" --ngpu "${ngpu}"
 fi
 
 if selected 5; then
+  again=() # who starts with stage 5 wants it done again; whoever passes by does not
+  ((stage != 5)) || again=(--overwrite)
   log "Stage 5: decode   ${exp}/checkpoints -> ${exp}/decode_${decode}"
-  python3 -m asr_dro.bin.decode --data "${set_dir}" --exp "${exp}" --decode "${decode_conf}" --nj "${nj}" --ngpu "${ngpu}"
+  python3 -O -m asr_dro.bin.decode --data "${set_dir}" --exp "${exp}" --decode "${decode_conf}" \
+    --nj "${nj}" --ngpu "${ngpu}" "${again[@]}"
 fi
 
 if selected 6; then

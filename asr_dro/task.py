@@ -13,6 +13,7 @@ from espnet2.tasks import abs_task, asr
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from asr_dro.encoders.normalization import PerUtteranceNormalization
 from asr_dro.encoders.separable_conv import SeparableConvEncoder
 from asr_dro.training.batches import BatchFactory, Plan
 from asr_dro.training.model import GroupRobustASRModel
@@ -26,6 +27,7 @@ MODEL = "group_robust"
 def register() -> None:
     """Add our classes to ESPnet's tables; calling it again changes nothing."""
     asr.model_choices.classes[MODEL] = GroupRobustASRModel
+    asr.normalize_choices.classes["per_utterance"] = PerUtteranceNormalization
     asr.encoder_choices.classes["separable_conv"] = SeparableConvEncoder
     abs_task.scheduler_classes["tri_stage"] = TriStageLR
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from asr_dro.errors import run_main
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared set, e.g. data/mini_mini6")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder of a finished training")
@@ -17,12 +17,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--nj", type=int, default=1, help="processes that read audio")
     parser.add_argument("--ngpu", type=int, default=0, help="0 decodes on the CPU, 1 on a GPU")
     parser.add_argument("--overwrite", action="store_true", help="decode again what is decoded already")
-    return parser
+    return parser.parse_args()
 
 
 def main() -> None:
     """Run the stage."""
-    arguments = get_parser().parse_args()
+    arguments = parse_arguments()
     from asr_dro.decoding.decode import decode_sets
 
     decode_sets(

@@ -11,18 +11,18 @@ from asr_dro.errors import run_main
 logger = logging.getLogger(__name__)
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return the command line's parser."""
+def parse_arguments() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared set, e.g. data/mini_mini6")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder that holds train.yaml")
     parser.add_argument("--ngpu", type=int, default=0, help="number of GPUs; 0 is the CPU")
-    return parser
+    return parser.parse_args()
 
 
 def main() -> None:
     """Run the stage."""
-    arguments = get_parser().parse_args()
+    arguments = parse_arguments()
     from asr_dro.training.run import train
 
     logger.info("model: %s", train(arguments.data, arguments.exp, ngpu=arguments.ngpu))

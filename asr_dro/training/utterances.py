@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from asr_dro.batching import Batch, BatchingConfig, EpochBatches
 from asr_dro.data.data_dir import read_two_columns
+from asr_dro.data.lengths import read_groups
 from asr_dro.errors import UserError
 
 SAMPLE_RATE = 16_000
@@ -48,7 +49,7 @@ class UtteranceTable:
         try:
             samples = read_two_columns(folder / "utt2num_samples")
             groups = read_two_columns(folder / "group_ids")
-            names = (data_set / "groups.txt").read_text(encoding="utf-8").split("\n")[:-1]
+            names = read_groups(data_set / "groups.txt")
         except FileNotFoundError as error:
             raise UserError(f"{error.filename} is missing; run stage 3 (lengths and groups) first") from error
         if samples.keys() != groups.keys():

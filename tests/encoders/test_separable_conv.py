@@ -8,7 +8,9 @@ from asr_dro.encoders.separable_conv import SeparableConvEncoder
 
 def make_encoder(stack: int = 3) -> SeparableConvEncoder:
     torch.manual_seed(0)
-    return SeparableConvEncoder(input_size=5, channels=8, blocks=3, kernel_size=5, stack=stack).eval()
+    encoder = SeparableConvEncoder(input_size=5, channels=8, blocks=3, kernel_size=5, stack=stack)
+    encoder.eval()
+    return encoder
 
 
 @pytest.mark.parametrize("stack", [1, 2, 3])

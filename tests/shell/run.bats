@@ -19,8 +19,8 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   grep -qxF "[-m][asr_dro.bin.make_tokens][--data][${set_dir}]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.make_lengths][--data][${set_dir}]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.compose_config][--model][separable_conv][--objective][ctc][--seed][1][--train-args=][--out][${exp}/train.yaml]" "${calls}"
-  grep -qxF "[-m][asr_dro.bin.train][--data][${set_dir}][--exp][${exp}][--ngpu][0]" "${calls}"
-  grep -qxF "[-m][asr_dro.bin.decode][--data][${set_dir}][--exp][${exp}][--decode][${repo}/conf/decode/greedy.yaml][--nj][2][--ngpu][0]" "${calls}"
+  grep -qxF "[-O][-m][asr_dro.bin.train][--data][${set_dir}][--exp][${exp}][--ngpu][0]" "${calls}"
+  grep -qxF "[-O][-m][asr_dro.bin.decode][--data][${set_dir}][--exp][${exp}][--decode][${repo}/conf/decode/greedy.yaml][--nj][2][--ngpu][0]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.score][--data][${set_dir}][--exp][${exp}][--decode][greedy]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.report][--data][${set_dir}][--exp][${exp}][--decode][greedy]" "${calls}"
 }
