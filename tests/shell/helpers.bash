@@ -41,5 +41,5 @@ EOF
 
 # modules: the modules that were called, without the package, in one line.
 modules() {
-  sed -E 's/^\[-m\]\[asr_dro\.bin\.([a-z_]+)\].*/\1/' "${calls}" | paste -sd ' '
+  sed -E 's/^(\[-O\])?\[-m\]\[asr_dro\.bin\.([a-z_]+)\].*/\2/' "${calls}" | paste -sd ' '
 }

@@ -161,3 +161,12 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   [[ "${output}" == *"own data script: --corpus mini --lang-set tiny --data-dir data --nj 2"* ]]
   [[ "$(modules)" != *make_mini_corpus* ]]
 }
+
+@test "who starts with stage 5 decodes again; who passes by does not" {
+  run -0 "${repo}/run.sh" --stage 5
+  grep -q '\[asr_dro.bin.decode\].*\[--overwrite\]' "${calls}"
+  : >"${calls}"
+  run -0 "${repo}/run.sh" --stage 4
+  grep -q '\[asr_dro.bin.decode\]' "${calls}"
+  ! grep -q -- '--overwrite' "${calls}"
+}
