@@ -10,7 +10,7 @@ from asr_dro.config import load_yaml
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, DECODED, HYPOTHESES, MODEL, SELECTION
 from asr_dro.fileio import atomic_open, write_json
-from asr_dro.scoring.fingerprint import content_fingerprint
+from asr_dro.fingerprint import content_fingerprint
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from typing import Any
 from asr_dro.data.data_dir import read_two_columns
 from asr_dro.errors import UserError
 from asr_dro.fileio import read_json_lines
+from asr_dro.fingerprint import content_fingerprint
 from asr_dro.scoring.files import read_scores, read_tsv
-from asr_dro.scoring.fingerprint import content_fingerprint
 from asr_dro.scoring.stage import find_decoded_splits
 
 VERSION = "1"  # raise it when the same inputs and templates would give another report

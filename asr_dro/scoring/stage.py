@@ -10,8 +10,8 @@ from typing import Any
 from asr_dro.data.data_dir import FILES, read_data_dir
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
+from asr_dro.fingerprint import content_fingerprint
 from asr_dro.scoring.files import read_scores, write_scores_table, write_trn, write_utterances
-from asr_dro.scoring.fingerprint import content_fingerprint
 
 logger = logging.getLogger(__name__)
 

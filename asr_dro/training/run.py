@@ -14,7 +14,7 @@ from asr_dro.config import REPOSITORY, compose, load_yaml
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, MODEL, TRAIN_CONFIG, TRAIN_LOG
 from asr_dro.fileio import write_json
-from asr_dro.scoring.fingerprint import content_fingerprint
+from asr_dro.fingerprint import content_fingerprint
 
 logger = logging.getLogger(__name__)
 

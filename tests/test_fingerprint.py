@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from asr_dro.scoring.fingerprint import content_fingerprint
+from asr_dro.fingerprint import content_fingerprint
 
 
 def test_contents_and_roles_count_but_not_times_and_places(tmp_path: Path) -> None:
