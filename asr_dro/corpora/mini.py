@@ -53,6 +53,8 @@ class LanguagePlan:
     def __post_init__(self) -> None:
         if min(self.train, self.dev, self.test, self.unused + 1, self.phrases - 9) < 1:
             raise UserError("the mini corpus needs at least 1 clip in train, dev and test, and 10 phrases")
+        if not 1.0 <= self.mean_s < self.max_s:
+            raise UserError(f"clips of {self.mean_s} s on average and {self.max_s} s at most: need 1 <= mean < most")
 
     @property
     def clips(self) -> int:

@@ -23,6 +23,7 @@ from asr_dro.corpora.cldr_sentences import SentenceMaker, choose_phrases, usable
 from asr_dro.corpora.espeak import SAMPLE_RATE_HZ, Speaker, Synthesizer
 from asr_dro.corpora.release import OTHER_TABLES, SPLITS, ReleasedClip, write_tables
 from asr_dro.data.languages import Language
+from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_directory, write_json
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _PITCH_RANGES = (30, 50, 70)
 _CLIPS_PER_SPEAKER = 10
 _CLIP_RATES_HZ = (32_000, 32_000, 32_000, 48_000)  # newer and older releases
 _SPEECH_LEVEL_DB = -24.0  # some voices are three times louder than others
+_ATTEMPTS = 200
+_SHORTEST_CLIP_S = 0.3  # less is a voice that cannot read its text
 _SHORTEST_TARGET = 0.4  # of the mean length
 
 _shared: dict[str, Any] = {}
@@ -128,7 +131,7 @@ class _Studio:
     def record(self, speaker: Speaker) -> tuple[str, npt.NDArray[np.float32]]:
         """Return a new sentence and its samples at ``SAMPLE_RATE_HZ``, shape (T,)."""
         plan = self._plan
-        while True:
+        for _ in range(_ATTEMPTS):
             target_s = self.rng.triangular(
                 _SHORTEST_TARGET * plan.mean_s, 0.8 * plan.max_s, _SHORTEST_TARGET * plan.mean_s
             )
@@ -137,8 +140,12 @@ class _Studio:
             duration_s = len(samples) / SAMPLE_RATE_HZ
             if duration_s > 0:
                 self._characters_per_s += 0.05 * (len(sentence) / duration_s - self._characters_per_s)
-            if 0 < duration_s <= plan.max_s:
+            if _SHORTEST_CLIP_S <= duration_s <= plan.max_s:
                 return sentence, _with_noise(_level(samples, self.rng.uniform(-3, 3)), plan.snr_db, self._noise)
+        raise UserError(
+            f"{self._language.iso639_3}: {_ATTEMPTS} sentences in a row took under {_SHORTEST_CLIP_S} s or over "
+            f"{plan.max_s} s; ask for longer clips"
+        )
 
 
 def _clips(folder: Path, language: Language, plan: LanguagePlan, seed: int) -> Iterator[ReleasedClip]:

@@ -58,3 +58,19 @@ def test_fresh_processes(tmp_path: Path) -> None:
         f"def get_data_path(): return {str(deep)!r}\n"
     )
     assert run(1, site=tmp_path / "site") == first
+
+
+def test_every_voice_of_the_table_is_there() -> None:
+    script = """
+from asr_dro.corpora.espeak import Speaker, Synthesizer
+from asr_dro.data.languages import languages
+synthesizer = Synthesizer(1)
+for language in languages().values():
+    if language.espeak_voice:
+        synthesizer.speak("a", language.espeak_voice, Speaker("m3", 175, 50, 50))
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")  # the library also complains about a voice without its dictionary

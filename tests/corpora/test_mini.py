@@ -165,6 +165,13 @@ def test_impossible_languages_are_all_named() -> None:
 def test_impossible_plans(wrong: dict[str, int]) -> None:
     with pytest.raises(UserError, match="at least 1 clip"):
         LanguagePlan(**wrong)
+
+
+def test_impossible_lengths(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="need 1 <= mean < most"):
+        LanguagePlan(mean_s=6.0)
+    with pytest.raises(UserError, match="amh: 200 sentences in a row took under"):  # two phrases take longer
+        make_mini_corpus(tmp_path, ["amh"], plan=LanguagePlan(30, 1, 1, 0, mean_s=1.0, max_s=1.01))
     with pytest.raises(UserError, match="--nj"):
         make_mini_corpus(Path("nowhere"), ["spa"], nj=0)
 
