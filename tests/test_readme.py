@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -50,7 +51,7 @@ def run_with_recorder(command: str, sandbox: Sandbox) -> None:
     if "--help" in command:
         assert "Options:" in result.stdout
     else:
-        assert any(call[1].startswith("asr_dro.bin.") for call in sandbox.calls())
+        assert any(word.startswith("asr_dro.bin.") for call in sandbox.calls() for word in call)
 
 
 def run_with_help(command: str, sandbox: Sandbox) -> None:
@@ -68,10 +69,23 @@ def run_with_this_python(command: str, sandbox: Sandbox) -> None:
     assert result.stdout
 
 
+def run_in_a_repository(command: str, sandbox: Sandbox) -> None:
+    """Run pre-commit's command in a new repository with our configuration; the hooks must be there afterwards."""
+    shutil.copy(ROOT / ".pre-commit-config.yaml", sandbox.root)
+    words = shlex.join([sys.executable, "-m", "pre_commit", *split_command(command)[1][1:]])
+    unset = "unset $(git rev-parse --local-env-vars)"  # those of a hook that runs this test
+    result = sandbox.run(
+        f"{unset}; git init -q . && {words} && {shlex.quote(sys.executable)} -m pre_commit validate-config"
+    )
+    assert result.returncode == 0, result.stderr
+    assert {"pre-commit", "pre-push"} <= {path.name for path in (sandbox.root / ".git" / "hooks").iterdir()}
+
+
 RUNNERS: dict[str, Callable[[str, Sandbox], None]] = {
     r"\./run\.sh|egs/\w+/run\.sh": run_with_recorder,
     r"tools/\w+\.sh": run_with_help,
     r"\.venv/bin/python": run_with_this_python,
+    r"\.venv/bin/pre-commit": run_in_a_repository,
 }
 COMMANDS = [
     (readme.relative_to(ROOT), command)

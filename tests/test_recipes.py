@@ -135,10 +135,10 @@ def test_run_sh_calls_stages_with_options_that_they_have(tmp_path: Path) -> None
     calls = sandbox.calls()
     assert len(calls) == 10
     for call in calls:
-        assert call[0] == "-m"
-        options = [argument.split("=")[0] for argument in call[2:] if argument.startswith("--")]
-        known = set(re.findall(r"--[a-z-]+", module_help(call[1])))
-        assert set(options) <= known, f"{call[1]} has no {set(options) - known}"
+        module = call[call.index("-m") + 1]
+        options = {argument.split("=")[0] for argument in call if argument.startswith("--")}
+        known = set(re.findall(r"--[a-z-]+", module_help(module)))
+        assert options <= known, f"{module} has no {options - known}"
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ count() {
   [ "$(grep -E '^uv pip|asr_dro' "${calls}" | cut -d ' ' -f 1-3 | paste -sd ,)" = "uv pip install,python -m asr_dro.bin.make_tokens,python -m asr_dro.bin.make_lengths" ]
   run -0 "${repo}/run.sh" --stage 2 --stop-stage 2
   [ "$(count '^uv pip')" -eq 1 ]
-  [[ "${output}" != *nstall* ]]
+  [[ "${output}" != *Install* ]]
 }
 
 @test "run.sh stops when the installation fails" {
