@@ -18,11 +18,14 @@ are consonants. ``normalize`` is idempotent.
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Callable
 
 DOTLESS_I_LANGUAGES = frozenset({"tur", "aze", "azj", "crh", "gag"})
 
 _APOSTROPHES = frozenset("'’‘ʼʻ＇`´′")
+_KEPT_APOSTROPHE = "\ue000"  # of private use, so step 1 has left none: stands in for U+0027 during step 4
 _SILENT_INSIDE_WORDS = frozenset("·‧׳״՚՛՜՞՟")
 
 
@@ -54,14 +57,39 @@ def _is_letter(character: str) -> bool:
     return unicodedata.category(character)[0] in "LMN" and character not in _APOSTROPHES
 
 
-def _without_silent_characters(text: str) -> str:
-    kept = []
-    for character in text:
-        if character.isspace():
-            kept.append(" ")
-        elif unicodedata.category(character)[0] != "C" and not 0xFE00 <= ord(character) <= 0xFE0F:
-            kept.append(character)
-    return unicodedata.normalize("NFC", "".join(kept))
+class _Table(dict[int, str | None]):
+    """A table for ``str.translate`` that works out each character when it first comes."""
+
+    def __init__(self, rule: Callable[[str], str | None]) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def __missing__(self, code_point: int) -> str | None:
+        self[code_point] = replacement = self._rule(chr(code_point))
+        return replacement
+
+
+def _drop_silent(character: str) -> str | None:
+    if character.isspace():
+        return " "
+    silent = unicodedata.category(character)[0] == "C" or 0xFE00 <= ord(character) <= 0xFE0F
+    return None if silent else character
+
+
+def _drop_punctuation(character: str) -> str:
+    return " " if unicodedata.category(character)[0] in "PSZ" else character
+
+
+_WITHOUT_SILENT, _WITHOUT_PUNCTUATION = _Table(_drop_silent), _Table(_drop_punctuation)
+_SIGNS_INSIDE_WORDS = re.compile(f"[{re.escape(''.join(sorted(_APOSTROPHES | _SILENT_INSIDE_WORDS)))}]")
+
+
+def _sign_inside_word(match: re.Match[str]) -> str:
+    """Keep an apostrophe between two letters as U+0027, drop other signs there; elsewhere step 4 decides."""
+    text, index, sign = match.string, match.start(), match[0]
+    if 0 < index < len(text) - 1 and _is_letter(text[index - 1]) and _is_letter(text[index + 1]):
+        return _KEPT_APOSTROPHE if sign in _APOSTROPHES else ""
+    return sign
 
 
 def normalize(text: str, language: str) -> str:
@@ -74,16 +102,7 @@ def normalize(text: str, language: str) -> str:
     Returns:
         The normalised text; empty if nothing speakable is left.
     """
-    text = lower(_without_silent_characters(unicodedata.normalize("NFC", text)), language)
-    kept = []
-    for index, character in enumerate(text):
-        inside = 0 < index < len(text) - 1 and _is_letter(text[index - 1]) and _is_letter(text[index + 1])
-        if character in _APOSTROPHES and inside:
-            kept.append("'")
-        elif character in _SILENT_INSIDE_WORDS and inside:
-            continue
-        elif unicodedata.category(character)[0] in "PSZ":
-            kept.append(" ")
-        else:
-            kept.append(character)
-    return unicodedata.normalize("NFC", _without_loose_dots(" ".join("".join(kept).split())))
+    text = lower(unicodedata.normalize("NFC", text).translate(_WITHOUT_SILENT), language)
+    text = _SIGNS_INSIDE_WORDS.sub(_sign_inside_word, text)
+    text = text.translate(_WITHOUT_PUNCTUATION).replace(_KEPT_APOSTROPHE, "'")
+    return unicodedata.normalize("NFC", _without_loose_dots(" ".join(text.split())))
