@@ -36,7 +36,7 @@ _PITCH_RANGES = (30, 50, 70)
 _CLIPS_PER_SPEAKER = 10
 _CLIP_RATES_HZ = (32_000, 32_000, 32_000, 48_000)  # newer and older releases
 _SPEECH_LEVEL_DB = -24.0  # some voices are three times louder than others
-_ATTEMPTS = 200
+_ATTEMPTS = 100
 _SHORTEST_CLIP_S = 0.3  # less is a voice that cannot read its text
 _SHORTEST_TARGET = 0.4  # of the mean length
 

@@ -170,7 +170,7 @@ def test_impossible_plans(wrong: dict[str, int]) -> None:
 def test_impossible_lengths(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="need 1 <= mean < most"):
         LanguagePlan(mean_s=6.0)
-    with pytest.raises(UserError, match="amh: 200 sentences in a row took under"):  # two phrases take longer
+    with pytest.raises(UserError, match="amh: 100 sentences in a row took under"):  # two phrases take longer
         make_mini_corpus(tmp_path, ["amh"], plan=LanguagePlan(30, 1, 1, 0, mean_s=1.0, max_s=1.01))
     with pytest.raises(UserError, match="--nj"):
         make_mini_corpus(Path("nowhere"), ["spa"], nj=0)
