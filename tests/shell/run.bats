@@ -168,5 +168,5 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   : >"${calls}"
   run -0 "${repo}/run.sh" --stage 4
   grep -q '\[asr_dro.bin.decode\]' "${calls}"
-  ! grep -q -- '--overwrite' "${calls}"
+  run ! grep -q -- '--overwrite' "${calls}"
 }
