@@ -88,9 +88,14 @@ find_python() {
     "PYTHON=/path/to/python3.12 tools/install.sh"
 }
 
+# True if .venv has pip or can get it (uv and a killed venv leave it out).
+has_pip() {
+  "${venv}/bin/python" -m pip --version >/dev/null 2>&1 || "${venv}/bin/python" -m ensurepip >/dev/null 2>&1
+}
+
 make_venv() {
   local python
-  if [[ ! -e "${unfinished}" ]] && (PYTHON="${venv}/bin/python" find_python) >/dev/null 2>&1; then
+  if [[ ! -e "${unfinished}" ]] && (PYTHON="${venv}/bin/python" find_python) >/dev/null 2>&1 && has_pip; then
     return # kept: its interpreter runs and no installation was cut off
   fi
   python=$(find_python)

@@ -15,7 +15,8 @@ here=$(dirname "$0")
 case "$*" in
   *sys.version_info*) echo "${STUB_PYTHON:-3.11}" ;;
   *sys.version.split*) echo "python ${STUB_PYTHON:-3.11}.7" ;;
-  "-m venv --clear "*) rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python3" && cp "$0" "$4/bin/python" ;;
+  "-m pip --version" | "-m ensurepip") [[ -z "${STUB_WITHOUT_PIP:-}" ]] ;;
+  "-m venv --clear "*) [[ -z "${STUB_WITHOUT_VENV:-}" ]] && rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python3" && cp "$0" "$4/bin/python" ;;
   "-m pip config get"*) exit 1 ;;
   "-m pip install --quiet"*) [[ -z "${STUB_WITHOUT_UV:-}" ]] && cp "${STUB_UV}" "${here}/uv" ;;
 esac
@@ -172,6 +173,15 @@ count() {
   rm -r "${repo}/.venv"
   PYTHON=/nowhere run -2 "${install}"
   [[ "${output}" == *"found: none"* ]]
+}
+
+@test "a Python without venv says which package brings it; an environment without pip is made anew" {
+  STUB_WITHOUT_VENV=1 run -2 "${install}"
+  [[ "${output}" == *"sudo apt-get install python3-venv"* ]]
+  run -0 "${install}"
+  rm "${repo}/.venv/.installed"
+  STUB_WITHOUT_PIP=1 run -0 "${install}"
+  [ "$(count 'venv --clear')" -eq 3 ]
 }
 
 @test "run.sh from a fresh clone installs first, then runs the stages" {
