@@ -45,7 +45,6 @@ KEYS: dict[str, tuple[type | None, ...]] = {
     "ctc_conf": (dict,),
     "init": (str, None),
     "init_param": (list,),
-    "freeze_param": (list,),
     # optimisation, ESPnet's names
     "optim": (str,),
     "optim_conf": (dict,),
@@ -65,6 +64,9 @@ KEYS: dict[str, tuple[type | None, ...]] = {
     "dev_seconds_per_batch": NUMBER,
     "select_by": (str,),
     "average_best": (int,),
+    "freeze": (list,),
+    "freeze_updates": (int,),
+    "save_every_updates": (int,),
 }
 SELECTIONS = ("mean_cer", "worst_cer", "mean_loss", "worst_loss")
 AT_LEAST_ONE = ("max_epoch", "average_best", "patience")

@@ -17,6 +17,7 @@ from asr_dro.encoders.normalization import PerUtteranceNormalization
 from asr_dro.encoders.separable_conv import SeparableConvEncoder
 from asr_dro.training.batches import BatchFactory, Plan
 from asr_dro.training.model import GroupRobustASRModel
+from asr_dro.training.processes import rank_and_world
 from asr_dro.training.schedules import TriStageLR
 from asr_dro.training.trainer import GroupRobustTrainer
 from asr_dro.training.utterances import UtteranceTable
@@ -55,7 +56,16 @@ class GroupRobustASRTask(asr.ASRTask):  # type: ignore[misc]  # ESPnet has no ty
         group.add_argument("--dev_seconds_per_batch", type=float, default=60.0, help="audio per dev batch")
         group.add_argument("--select_by", type=str, default="mean_cer", help="dev measure that picks epochs")
         group.add_argument("--average_best", type=int, default=1, help="number of best epochs to average")
+        group.add_argument("--freeze", type=str, nargs="*", default=[], help="patterns of parameters that never learn")
+        group.add_argument("--freeze_updates", type=int, default=0, help="updates during which only the head learns")
+        group.add_argument("--save_every_updates", type=int, default=1000, help="checkpoints inside epochs; 0: none")
         parser.set_defaults(model=MODEL, iterator_type="task", valid_iterator_type="task", use_preprocessor=False)
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """Train in this process, which may be a fresh one that ESPnet has spawned and that knows no class of ours."""
+        register()
+        super().main_worker(args)
 
     @classmethod
     def optional_data_names(cls, train: bool = True, inference: bool = False) -> tuple[str, ...]:
@@ -72,11 +82,13 @@ class GroupRobustASRTask(asr.ASRTask):  # type: ignore[misc]  # ESPnet has no ty
             plan: Plan = lambda epoch, start: epochs.batches(epoch - 1, start)  # noqa: E731  # ESPnet counts from 1
         else:
             batches = table.evaluation_batches(args.dev_seconds_per_batch)
-            plan = lambda epoch, start: batches[start:]  # noqa: E731
+            rank, world = rank_and_world()
+            plan = lambda epoch, start: batches[rank::world]  # noqa: E731
         return BatchFactory(
             cls.build_dataset(args, iter_options),
             table.utt_ids,
             plan,
+            sliced=training,
             num_workers=args.num_workers,
             pin_memory=args.ngpu > 0,
         )

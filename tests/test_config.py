@@ -68,7 +68,7 @@ def test_numbers_without_a_dot_are_numbers(tmp_path: Path) -> None:
         ("--max_epoch 3 --patience=2", {"max_epoch": 3, "patience": 2}),
         ("--optim_conf.lr 0.5 --optim_conf eps=1", {"optim_conf": {"lr": 0.5, "eps": 1}}),
         ("--encoder 'a b'", {"encoder": "a b"}),
-        ("--specaug null --freeze_param [a,b]", {"specaug": None, "freeze_param": ["a", "b"]}),
+        ("--specaug null --freeze [a,b]", {"specaug": None, "freeze": ["a", "b"]}),
         ("--encoder $(touch harm)", None),
         ("max_epoch 3", None),
         ("--max_epoch", None),

@@ -21,6 +21,8 @@ class BatchingConfig:
         kind: ``mixed``: batches of all groups, sorted by length; ``group``: each batch holds one group.
         seconds_per_batch: Audio in a batch; None: four times the longest mean duration of a group, as in the released
             code of CTC-DRO.
+        seconds_per_update: Audio in an update instead, whatever the number of batches in it; so a model states its budget
+            once, and objectives that gather batches differently stay comparable. Not beside ``seconds_per_batch``.
         batches_per_update: Batches whose gradients are summed up for one step of the optimiser (ESPnet's
             ``accum_grad``), or ``groups``: as many as there are groups. With group-pure batches it must be well above
             1: steps on one language at a time forget the others.
@@ -38,6 +40,7 @@ class BatchingConfig:
 
     kind: str = "mixed"
     seconds_per_batch: float | None = None
+    seconds_per_update: float | None = None
     batches_per_update: int | str = 16
     schedule: str | None = None
     temperature: float = 1.0
@@ -83,6 +86,12 @@ class BatchingConfig:
         """Return the number of batches in an update."""
         return n_groups if isinstance(self.batches_per_update, str) else self.batches_per_update
 
+    def target_seconds(self, n_groups: int) -> float | None:
+        """Return the seconds of a batch that the options ask for, None if they leave it to the data."""
+        if self.seconds_per_update is not None:
+            return self.seconds_per_update / self.updates_every(n_groups)
+        return self.seconds_per_batch
+
     def _problems(self) -> list[str]:
         """Return one sentence for each value that is not allowed."""
         return self._wrong_choices() + self._wrong_numbers()
@@ -106,8 +115,12 @@ class BatchingConfig:
 
     def _wrong_numbers(self) -> list[str]:
         problems = []
-        if self.seconds_per_batch is not None and not _is_number(self.seconds_per_batch):
-            problems.append(f"seconds_per_batch is {self.seconds_per_batch!r}; give a number above 0, or leave it out")
+        for name in ("seconds_per_batch", "seconds_per_update"):
+            value = getattr(self, name)
+            if value is not None and not _is_number(value):
+                problems.append(f"{name} is {value!r}; give a number above 0, or leave it out")
+        if self.seconds_per_batch is not None and self.seconds_per_update is not None:
+            problems.append("seconds_per_batch and seconds_per_update exclude each other; give one (null unsets the other)")
         if self.batches_per_update != "groups" and not _is_count(self.batches_per_update):
             problems.append(f"batches_per_update is {self.batches_per_update!r}; give a number above 0, or 'groups'")
         if not _is_number(self.temperature) or self.temperature < 1:

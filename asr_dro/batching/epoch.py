@@ -50,7 +50,7 @@ class EpochBatches:
         self.data = Utterances(np.asarray(durations_s, dtype=np.float64), np.asarray(groups, dtype=np.int64), n_groups)
         self.data.check(needs_all_groups=config.kind == "group")
         self.config = config
-        self.seconds_per_batch = config.seconds_per_batch or default_seconds_per_batch(self.data)
+        self.seconds_per_batch = config.target_seconds(self.data.n_groups) or default_seconds_per_batch(self.data)
         self.batches_per_update = config.updates_every(n_groups)
         limits = BatchLimits(self.seconds_per_batch, config.overshoot, config.count_padding, config.max_utterances)
         self._source: MixedBatches | GroupPureBatches

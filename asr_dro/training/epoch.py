@@ -5,17 +5,20 @@ Shapes: ``B`` utterances, ``G`` groups.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from asr_dro.objectives.feasibility import usable_utterances
 from asr_dro.training.batches import LoadedBatches
+from asr_dro.training.processes import share_of_loss
 from asr_dro.training.state import TrainingState
 
 SAMPLE_RATE = 16_000
@@ -41,6 +44,13 @@ class EpochOptions:
     use_amp: bool
     main_process: bool
 
+    def without_exchange(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which gradients stay in this process."""
+        if isinstance(self.network, DistributedDataParallel):
+            context: contextlib.AbstractContextManager[None] = self.network.no_sync()
+            return context
+        return contextlib.nullcontext()
+
 
 class EpochTotals:
     """Sums of one epoch, on the model's device so that no step waits for them.
@@ -56,10 +66,26 @@ class EpochTotals:
         self.left_out = torch.zeros((), dtype=torch.int64, device=device)
         self.samples = 0
         self.padded_samples = 0
+        self.seconds = 0.0  # of the processes that ended before this one resumed
+        self.start = time.perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """Return the sums as a checkpoint holds them."""
+        tensors = {"losses": self.losses, "counts": self.counts, "left_out": self.left_out}
+        numbers = {"samples": self.samples, "padded_samples": self.padded_samples}
+        return {**tensors, **numbers, "seconds": self.seconds + time.perf_counter() - self.start}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over the sums of a checkpoint."""
+        for name, old in list(vars(self).items()):
+            if name == "start":
+                continue
+            value = state[name]
+            setattr(self, name, value.to(old.device) if isinstance(value, Tensor) else value)
 
     def add(self, losses: Tensor, infeasible: Tensor, batch: dict[str, Any]) -> None:
         """Add a batch: losses (B,), infeasible utterances (B,) and the batch itself."""
-        groups = batch["group"][:, 0]
+        groups = batch["group"][: len(losses), 0]
         usable = usable_utterances(losses, infeasible)
         self.losses.index_add_(0, groups, torch.where(usable, losses, 0.0).double())
         self.counts.index_add_(0, groups, usable.long())
@@ -67,8 +93,9 @@ class EpochTotals:
         self.samples += batch["samples"]
         self.padded_samples += batch["speech"].numel()
 
-    def summary(self, group_names: Sequence[str], seconds: float) -> dict[str, Any]:
+    def summary(self, group_names: Sequence[str]) -> dict[str, Any]:
         """Return the entries of train.jsonl that come from training, over all processes."""
+        seconds = self.seconds + time.perf_counter() - self.start
         numbers = torch.tensor([self.samples, self.padded_samples], dtype=torch.float64, device=self.losses.device)
         if distributed.is_available() and distributed.is_initialized():
             for tensor in (self.losses, self.counts, self.left_out, numbers):
@@ -87,40 +114,67 @@ class EpochTotals:
         }
 
 
-def train_epoch(state: TrainingState, batches: LoadedBatches, options: EpochOptions) -> dict[str, Any]:
-    """Train on every batch once.
+def train_epoch(
+    state: TrainingState, batches: LoadedBatches, options: EpochOptions, *, after_update: Callable[[], bool]
+) -> dict[str, Any] | None:
+    """Train on the batches of an epoch, or on what is left of it.
 
     Args:
         state: The training; its model, optimiser, schedule and counters move on.
-        batches: The epoch's batches, a multiple of ``batches_per_update`` of them.
+        batches: The batches to come; with those done, a multiple of ``batches_per_update``.
         options: See ``EpochOptions``.
+        after_update: Called between updates, where the state can be saved; true interrupts the epoch there.
 
     Returns:
-        Entries of train.jsonl: speed, padding, losses in total and by group (raw, not weighted by the objective).
+        None if interrupted. Otherwise entries of train.jsonl: speed, padding, losses in total and by group (raw, not
+        weighted by the objective).
     """
     model, skipped_before = state.model, state.skipped_updates
-    options.network.train()
     state.optimizer.zero_grad(set_to_none=True)
     totals = EpochTotals(len(model.group_names), options.device)
-    start = time.perf_counter()
+    if state.partial is not None:
+        totals.load(state.partial)
+        skipped_before = state.partial["skipped_before"]
+    done = state.batches
     progress = tqdm(
-        batches, desc=f"epoch {state.epoch + 1}", unit="batch", disable=None if options.main_process else True
+        batches,
+        desc=f"epoch {state.epoch + 1}",
+        initial=done,
+        total=done + len(batches),
+        unit="batch",
+        disable=None if options.main_process else True,
     )
-    for number, (_, batch) in enumerate(progress, start=1):
-        batch["samples"] = int(batch["speech_lengths"].sum())  # counted before the batch leaves the CPU
-        moved = {
-            key: value.to(options.device, non_blocking=True) if isinstance(value, Tensor) else value
-            for key, value in batch.items()
-        }
-        with torch.autocast(options.device.type, enabled=options.use_amp):
-            loss, stats, _ = options.network(**moved)
-        loss = loss / options.batches_per_update
-        (state.scaler.scale(loss) if state.scaler is not None else loss).backward()
-        totals.add(stats["losses"], stats["infeasible"], moved)
-        if number % options.batches_per_update == 0:
+    for number, (_, batch) in enumerate(progress, start=done + 1):
+        completes = number % options.batches_per_update == 0
+        # Several processes exchange gradients once per update, not once per batch.
+        with contextlib.nullcontext() if completes else options.without_exchange():
+            losses, infeasible, moved = forward_backward(state, batch, options)
+        totals.add(losses, infeasible, moved)
+        if completes:
             update(state, options.grad_clip)
-    summary = totals.summary(model.group_names, time.perf_counter() - start)
-    return {**summary, "nonfinite_steps": state.skipped_updates - skipped_before}
+            state.batches, state.partial = number, {**totals.state(), "skipped_before": skipped_before}
+            if after_update() and number < done + len(batches):
+                return None
+    state.batches, state.partial = 0, None
+    return {**totals.summary(model.group_names), "nonfinite_steps": state.skipped_updates - skipped_before}
+
+
+def forward_backward(
+    state: TrainingState, batch: dict[str, Any], options: EpochOptions
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Add the gradients of one batch; return its raw losses (B,), infeasible utterances (B,), and the moved batch."""
+    batch["samples"] = int(batch["speech_lengths"].sum())  # counted before the batch leaves the CPU
+    moved = {
+        key: value.to(options.device, non_blocking=True) if isinstance(value, Tensor) else value
+        for key, value in batch.items()
+    }
+    with torch.autocast(options.device.type, enabled=options.use_amp):
+        loss, stats, weight = options.network(**moved)
+    loss = share_of_loss(loss, weight, loss_reduction=state.model.objective.config.loss_reduction)
+    loss = loss / options.batches_per_update
+    loss = state.scaler.scale(loss) if state.scaler is not None else loss
+    loss.backward()  # type: ignore[no-untyped-call]
+    return stats["losses"], stats["infeasible"], moved
 
 
 def update(state: TrainingState, grad_clip: float) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import distributed
 
 from asr_dro.data.tokens import decode
 from asr_dro.objectives.feasibility import usable_utterances
 from asr_dro.scoring.error_rate import ErrorCounts, character_errors
 from asr_dro.training.model import GroupRobustASRModel
+from asr_dro.training.processes import gather
 
 
 @dataclass
@@ -92,14 +92,10 @@ def evaluate(
         _add_batch(
             totals, model, {k: v.to(device) for k, v in batch.items() if isinstance(v, torch.Tensor)}, token_list
         )
-    if distributed.is_available() and distributed.is_initialized():
-        gathered: list[DevTotals | None] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(gathered, totals)
-        totals = DevTotals()
-        for part in gathered:
-            assert part is not None
-            totals.merge(part)
-    return totals.summary()
+    together = DevTotals()
+    for part in gather(totals):
+        together.merge(part)
+    return together.summary()
 
 
 def _add_batch(totals: DevTotals, model: GroupRobustASRModel, batch: dict[str, Any], token_list: Sequence[str]) -> None:

@@ -41,17 +41,21 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
 
         Args:
             **batch: ``speech`` (B, N), ``speech_lengths`` (B,), ``text`` (B, L) token indices, ``text_lengths`` (B,),
-                ``group`` (B, 1) group indices; ``visit_fraction`` (float): size relative to a full batch.
+                ``group`` (B, 1) group indices; ``visit_fraction`` (float): size relative to a full batch;
+                ``empty`` (bool): the one utterance only stands in for an empty slice of the batch and does not count.
 
         Returns:
             Scalar loss; statistics: raw ``losses`` (B,), ``infeasible`` (B,); this process's weight in
             the mean over processes.
         """
         losses, infeasible = self.utterance_losses(batch)
-        loss = self.objective(
+        unused = losses.sum() * 0.0 if batch["empty"] else 0.0  # every process must have a gradient of every parameter
+        count = 0 if batch["empty"] else len(losses)
+        losses, infeasible = losses[:count], infeasible[:count]
+        loss = unused + self.objective(
             losses,
-            batch["group"][:, 0],
-            lengths=batch["text_lengths"],
+            batch["group"][:count, 0],
+            lengths=batch["text_lengths"][:count],
             infeasible=infeasible,
             visit_fraction=batch["visit_fraction"],
         )

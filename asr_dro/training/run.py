@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import logging
+import os
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -54,7 +55,7 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
             raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
         write_json(experiment / ENVIRONMENT, describe_environment(REPOSITORY))
         arguments = espnet_arguments(config, data_set, experiment, ngpu=ngpu)
-        if ngpu > 1:
+        if ngpu > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:  # spawned by ESPnet, or started by torchrun
             GroupRobustASRTask.main(args=arguments)
         else:  # what main() does for one process, without printing the command line
             arguments.distributed = False
@@ -144,4 +145,5 @@ def espnet_arguments(config: Mapping[str, Any], data_set: Path, experiment: Path
     arguments.resume = True
     arguments.use_matplotlib = False  # ESPnet's default draws after each epoch, before it writes the checkpoint
     arguments.multiprocessing_distributed = ngpu > 1
+    arguments.dist_backend = "nccl" if ngpu else "gloo"
     return arguments

@@ -17,6 +17,7 @@ from asr_dro.fileio import append_json_line, atomic_open, read_json_lines
 from asr_dro.objectives.group_objective import GroupObjective
 from asr_dro.training import checkpoints
 from asr_dro.training.model import GroupRobustASRModel
+from asr_dro.training.processes import gather, random_state, rank_and_world, set_random_state
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class TrainingState:
         updates: Optimiser updates done.
         skipped_updates: Updates left out because the gradient was not finite.
         history: Records of train.jsonl, one per finished epoch.
+        batches: Batches done in the epoch after ``epoch``; 0 between epochs.
+        partial: Sums over those batches (``EpochTotals``), None between epochs.
     """
 
     model: GroupRobustASRModel
@@ -44,22 +47,23 @@ class TrainingState:
     updates: int = 0
     skipped_updates: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    batches: int = 0
+    partial: dict[str, Any] | None = None
 
-    def save(self, path: Path) -> None:
-        """Write the state atomically."""
-        checkpoints.save(
-            path,
-            {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
-                "scaler": self.scaler.state_dict() if self.scaler is not None else None,
-                "epoch": self.epoch,
-                "updates": self.updates,
-                "skipped_updates": self.skipped_updates,
-                "history": self.history,
-            },
-        )
+    def snapshot(self) -> dict[str, Any]:
+        """Return the content of a checkpoint; with several processes, all must call it."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler is not None else None,
+            "scaler": self.scaler.state_dict() if self.scaler is not None else None,
+            "epoch": self.epoch,
+            "updates": self.updates,
+            "skipped_updates": self.skipped_updates,
+            "history": self.history,
+            "batches": self.batches,
+            "of_processes": gather({"partial": self.partial, "random": random_state()}),
+        }
 
     def load(self, path: Path) -> None:
         """Take over the state of a checkpoint.
@@ -81,7 +85,17 @@ class TrainingState:
         self.updates = saved["updates"]
         self.skipped_updates = saved["skipped_updates"]
         self.history = saved["history"]
-        logger.info("resuming %s after epoch %d", path, self.epoch)
+        self.batches = saved["batches"]
+        rank, world = rank_and_world()
+        if self.batches and len(saved["of_processes"]) != world:
+            raise UserError(
+                f"{path} was written in the middle of an epoch by {len(saved['of_processes'])} processes and cannot be "
+                f"continued by {world}; use as many, or remove it and begin with the last whole epoch's weights"
+            )
+        if self.batches:
+            self.partial = saved["of_processes"][rank]["partial"]
+            set_random_state(saved["of_processes"][rank]["random"])
+        logger.info("resuming %s after epoch %d, batch %d", path, self.epoch, self.batches)
 
 
 class TrainingLog:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import multiprocessing
+import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,7 @@ from asr_dro.training.run import check_inputs, espnet_arguments, find_unknown_op
 
 TINY = (
     "--max_epoch 3 --encoder_conf channels=8 --encoder_conf blocks=1 --average_best 2 --num_workers 0 "
-    "--batching.seconds_per_batch 3"
+    "--batching.seconds_per_update 3"
 )
 
 
@@ -119,37 +123,101 @@ def test_a_training_leaves_its_contract_behind(noise_set: Path, tmp_path: Path) 
     assert environment["versions"]["torch"] == torch.__version__.split("+")[0]
 
 
-@pytest.mark.parametrize("objective", ["ctc", "ctc_dro"])
-def test_a_resumed_training_equals_an_undisturbed_one(noise_set: Path, tmp_path: Path, objective: str) -> None:
-    whole, parts = write_run(tmp_path / "whole", objective), write_run(tmp_path / "parts", objective)
+@pytest.mark.parametrize(("objective", "updates"), [("ctc", 1), ("group_dro", 5), ("ctc_dro", 5), ("ctc_dro", 6)])
+def test_stopped_at_any_update_it_goes_on_bit_for_bit(
+    noise_set: Path, tmp_path: Path, objective: str, updates: int
+) -> None:
+    """Weights, moments, group weights and losses equal those of the undisturbed run, inside epochs and between them."""
+    more = "--save_every_updates 1 --freeze_updates 2 --use_tensorboard false"
+    whole, parts = write_run(tmp_path / "whole", objective, more), write_run(tmp_path / "parts", objective, more)
     train(noise_set, whole, ngpu=0)
-    stop_after_epoch(noise_set, parts, 1)
+    stop_after(noise_set, parts, updates)
     assert not (parts / CHECKPOINTS / MODEL).exists()
     train(noise_set, parts, ngpu=0)
-    expected = torch.load(whole / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)
-    found = torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)
-    assert all(torch.equal(expected["model"][key], found["model"][key]) for key in expected["model"])
-    if objective == "ctc_dro":
+    assert_same_training(whole, parts, tolerance=0.0)
+    if objective != "ctc":
         assert (whole / GROUP_UPDATES).read_text() == (parts / GROUP_UPDATES).read_text() != ""
 
 
-def stop_after_epoch(noise_set: Path, experiment: Path, epochs: int) -> None:
-    """Train, and die in the epoch after ``epochs``, after its first update."""
+def assert_same_training(first: Path, second: Path, *, tolerance: float) -> None:
+    expected = torch.load(first / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)
+    found = torch.load(second / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)
+    assert expected["updates"] == found["updates"]
+    for key, value in expected["model"].items():
+        torch.testing.assert_close(found["model"][key], value, atol=tolerance, rtol=tolerance, msg=key)
+    for one, other in zip(expected["history"], found["history"], strict=True):
+        assert one["train"]["loss_by_group"] == pytest.approx(
+            other["train"]["loss_by_group"], rel=max(tolerance, 1e-12)
+        )
+        assert one["dev"]["loss"] == pytest.approx(other["dev"]["loss"], rel=max(tolerance, 1e-12))
+
+
+def stop_after(noise_set: Path, experiment: Path, updates: int) -> None:
+    """Train, and die once the checkpoint after so many updates is written."""
+    from asr_dro.training.trainer import TrainingRun
+
+    original = TrainingRun._save
+
+    def save(run: TrainingRun) -> None:
+        original(run)
+        if run.state.updates == updates:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingRun, "_save", save)
+        with pytest.raises(KeyboardInterrupt):
+            train(noise_set, experiment, ngpu=0)
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_several_processes_train_like_one(noise_set: Path, tmp_path: Path, world: int) -> None:
+    """Gloo on the CPU; batches of 1 to 4 utterances, so with 4 processes slices are empty again and again."""
+    more = "--encoder_conf dropout_p=0 --max_epoch 2 --freeze_updates 2 --average_best 1"
+    alone, together = write_run(tmp_path / "1", "ctc_dro", more), write_run(tmp_path / "n", "ctc_dro", more)
+    train(noise_set, alone, ngpu=0)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")  # ESPnet is imported already: a spawned process would do it anew
+    processes = [
+        context.Process(target=train_as, args=(rank, world, port, noise_set, together)) for rank in range(world)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=60)
+    assert [process.exitcode for process in processes] == [0] * world
+    assert_same_training(alone, together, tolerance=1e-5)
+
+
+def train_as(rank: int, world: int, port: int, noise_set: Path, experiment: Path) -> None:
+    places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port, "MASTER_ADDR": "127.0.0.1"}
+    os.environ.update({name: str(value) for name, value in places.items()})
+    torch.set_num_threads(1)
+    train(noise_set, experiment, ngpu=0)
+
+
+def test_frozen_parts_stay_bit_equal_and_the_head_learns_first(noise_set: Path, tmp_path: Path) -> None:
     from asr_dro.training import epoch
 
+    experiment = write_run(tmp_path / "exp", more="--freeze_updates 4 --freeze [encoder.input.*]")
     original, seen = epoch.update, []
 
     def update(state: Any, grad_clip: float) -> None:
         original(state, grad_clip)
-        seen.append(state.epoch)
-        if state.epoch == epochs:
-            raise KeyboardInterrupt
+        weights = {name: parameter.detach().clone() for name, parameter in state.model.named_parameters()}
+        seen.append((weights, state.model.encoder.training, state.model.training))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(epoch, "update", update)
-        with pytest.raises(KeyboardInterrupt):
-            train(noise_set, experiment, ngpu=0)
-    assert epochs in seen
+        train(noise_set, experiment, ngpu=0)
+    for number, ((before, _, _), (after, encoder_trains, model_trains)) in enumerate(itertools.pairwise(seen), start=2):
+        changed = {name for name in before if not torch.equal(before[name], after[name])}
+        assert not any(name.startswith("encoder.input.") for name in changed)
+        assert any(name.startswith("ctc.") for name in changed)
+        assert any(name.startswith("encoder.") for name in changed) == (number > 4)
+        assert encoder_trains == (number > 4), "dropout rests in what does not learn"
+        assert model_trains
 
 
 def test_a_gradient_that_is_not_finite_changes_nothing(noise_set: Path, tmp_path: Path) -> None:
