@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # What path.sh and db.sh set.
-# shellcheck disable=SC2154,SC2016  # helpers.bash sets repo and calls; quoted dollars are test data
+# shellcheck disable=SC2154,SC2016  # sandbox.bash sets repo and calls; quoted dollars are test data
 
-load helpers
+load sandbox
 
 setup() {
   make_sandbox

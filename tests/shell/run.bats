@@ -1,8 +1,8 @@
 #!/usr/bin/env bats
 # run.sh and the wrappers, with a recorder in the place of python3.
-# shellcheck disable=SC2154,SC2016  # helpers.bash sets repo and calls; quoted dollars are test data
+# shellcheck disable=SC2154,SC2016  # sandbox.bash sets repo and calls; quoted dollars are test data
 
-load helpers
+load sandbox
 
 setup() {
   make_sandbox
