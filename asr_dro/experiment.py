@@ -16,4 +16,5 @@ SELECTION = "selection.json"  # which epochs went into it, and why
 INPUTS = "inputs.json"  # the data that training began with
 
 HYPOTHESES = "text"  # in decode_<decode>/<split>/
+DECODE_LOG = "decode.log"  # in decode_<decode>/
 DECODED = ".done.json"  # what the hypotheses were made from

@@ -13,13 +13,13 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open ``path`` for writing so that it appears only when complete.
+    r"""Open ``path`` for writing so that it appears only when complete.
 
     The temporary name lies in the same folder (a rename across file systems is a copy) and ends in ``.tmp.<pid>``.
 
     Args:
         path: The file to write; parent folders are made.
-        mode: ``"w"`` (UTF-8, ``\\n`` line ends) or ``"wb"``.
+        mode: ``"w"`` (UTF-8, ``\n`` line ends) or ``"wb"``.
 
     Yields:
         The open temporary file; on an exception it is removed and ``path`` stays as it was.

@@ -21,8 +21,8 @@ class BatchingConfig:
         kind: ``mixed``: batches of all groups, sorted by length; ``group``: each batch holds one group.
         seconds_per_batch: Audio in a batch; None: four times the longest mean duration of a group, as in the released
             code of CTC-DRO.
-        seconds_per_update: Audio in an update instead, whatever the number of batches in it; so a model states its budget
-            once, and objectives that gather batches differently stay comparable. Not beside ``seconds_per_batch``.
+        seconds_per_update: Audio in an update instead, whatever the number of batches in it; so a model states its
+            budget once, and objectives that gather batches differently stay comparable.
         batches_per_update: Batches whose gradients are summed up for one step of the optimiser (ESPnet's
             ``accum_grad``), or ``groups``: as many as there are groups. With group-pure batches it must be well above
             1: steps on one language at a time forget the others.
@@ -120,7 +120,7 @@ class BatchingConfig:
             if value is not None and not _is_number(value):
                 problems.append(f"{name} is {value!r}; give a number above 0, or leave it out")
         if self.seconds_per_batch is not None and self.seconds_per_update is not None:
-            problems.append("seconds_per_batch and seconds_per_update exclude each other; give one (null unsets the other)")
+            problems.append("give seconds_per_batch or seconds_per_update, not both (null unsets one)")
         if self.batches_per_update != "groups" and not _is_count(self.batches_per_update):
             problems.append(f"batches_per_update is {self.batches_per_update!r}; give a number above 0, or 'groups'")
         if not _is_number(self.temperature) or self.temperature < 1:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from asr_dro.config import load_yaml
 from asr_dro.errors import UserError
-from asr_dro.experiment import CHECKPOINTS, DECODED, HYPOTHESES, MODEL, SELECTION
+from asr_dro.experiment import CHECKPOINTS, DECODE_LOG, DECODED, HYPOTHESES, MODEL, SELECTION
 from asr_dro.fileio import atomic_open, write_json
 from asr_dro.fingerprint import content_fingerprint
+from asr_dro.logs import chatter_to_file, log_to_file
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,24 @@ def decode_sets(
         else:
             waiting.append((split, folder, made_from))
     if waiting:
-        from asr_dro.decoding.inference import Recognizer  # imports torch and ESPnet: seconds
+        _decode(data_set, experiment, config, waiting, nj=nj, ngpu=ngpu)
+    return outputs
+
+
+def _decode(
+    data_set: Path,
+    experiment: Path,
+    config: dict[str, Any],
+    waiting: Sequence[tuple[str, Path, str]],
+    *,
+    nj: int,
+    ngpu: int,
+) -> None:
+    """Load the model and decode the splits that wait: (name, folder to write, what it is made from)."""
+    log = waiting[0][1].parent / DECODE_LOG
+    with log_to_file(log):
+        with chatter_to_file(log):  # torch and ESPnet cost 10 to 20 seconds to import: only now
+            from asr_dro.decoding.inference import Recognizer
 
         recognizer = Recognizer(data_set, experiment, config, ngpu=ngpu)
         for split, folder, made_from in waiting:
@@ -60,7 +79,6 @@ def decode_sets(
                 file.writelines(f"{utt_id} {hypotheses[utt_id]}".rstrip() + "\n" for utt_id in sorted(hypotheses))
             write_json(folder / DECODED, {"made_from": made_from, "utterances": len(hypotheses)})
             logger.info("decoded %d utterances -> %s", len(hypotheses), folder / HYPOTHESES)
-    return outputs
 
 
 def check_config(path: Path) -> dict[str, Any]:

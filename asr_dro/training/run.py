@@ -42,7 +42,7 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
     if model.exists():
         logger.info("%s is trained already", experiment)
         return model
-    from asr_dro.training.logs import chatter_to_file, log_to_file
+    from asr_dro.logs import chatter_to_file, log_to_file
 
     log = experiment / TRAIN_LOG
     with log_to_file(log):

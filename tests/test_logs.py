@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from asr_dro.logs import chatter_to_file, log_to_file
+
+
+def test_people_see_our_messages_and_errors_the_file_has_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    terminal = logging.StreamHandler(sys.stderr)
+    monkeypatch.setattr(root, "handlers", [terminal])
+    monkeypatch.setattr(root, "level", logging.INFO)
+    with log_to_file(tmp_path / "train.log"):
+        logging.getLogger("asr_dro.training").info("one line an epoch")
+        logging.info("forty lines of ESPnet")
+        logging.error("something broke")
+        warnings.warn("somebody else's deprecation", FutureWarning, stacklevel=1)
+    logging.getLogger("elsewhere").info("afterwards")
+    shown = capsys.readouterr().err
+    assert "one line an epoch" in shown
+    assert "something broke" in shown
+    assert "forty lines" not in shown
+    assert "deprecation" not in shown
+    assert "afterwards" in shown, "the filter ends with the block"
+    log = (tmp_path / "train.log").read_text()
+    for message in ("one line an epoch", "forty lines of ESPnet", "something broke", "somebody else's deprecation"):
+        assert message in log
+    assert "afterwards" not in log
+
+
+def test_what_is_printed_goes_to_the_file_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with chatter_to_file(tmp_path / "log"):
+        sys.stdout.write("out\n")
+        sys.stderr.write("err\n")
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "log").read_text().split() == ["out", "err"]
