@@ -65,3 +65,29 @@ def test_sorted_by_length_means_little_padding() -> None:
     batches = pack(durations_s, batch_count(durations_s, limits), limits, np.random.default_rng(0))
     padded = sum(len(batch) * durations_s[batch].max() for batch in batches)
     assert 1 - durations_s.sum() / padded < 0.05
+
+
+def test_the_limit_holds_where_only_the_sorted_order_fits() -> None:
+    durations_s = np.array([3.6, 3.5, 3.4, 3.3, 3.3])  # 3.6 + 3.5 and 3.4 + 3.3 + 3.3
+    limits = BatchLimits(10.0)
+    assert batch_count(durations_s, limits) == 2
+    for seed in range(200):
+        batches = pack(durations_s, 2, limits, np.random.default_rng(seed))
+        assert max(durations_s[batch].sum() for batch in batches) <= 10 + 1e-6
+
+
+@pytest.mark.parametrize("overshoot", [False, True])
+def test_the_rest_is_shared_by_several_batches(overshoot: bool) -> None:
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        durations_s = rng.lognormal(np.log(4.5), 0.4, int(rng.integers(50, 1500))).clip(1, 20)
+        limits = BatchLimits(50.0, overshoot)
+        batches = pack(durations_s, batch_count(durations_s, limits), limits, rng)
+        seconds = np.array([durations_s[batch].sum() for batch in batches])
+        assert seconds.min() > 0.5 * seconds.mean()
+
+
+def test_sharing_the_rest_keeps_the_limit_with_padding() -> None:
+    durations_s = np.array([4.0, 4.0] + [1.0] * 13)  # by seconds, the first batch would get another second
+    batches = pack(durations_s, 2, BatchLimits(12.0, count_padding=True), np.random.default_rng(0))
+    assert sorted(map(len, batches)) == [3, 12]

@@ -43,3 +43,11 @@ def test_shares_go_from_natural_to_equal() -> None:
     assert temperature_shares(seconds, 1.0) == pytest.approx([0.9, 0.1])
     assert temperature_shares(seconds, 2.0) == pytest.approx([0.75, 0.25])
     assert temperature_shares(seconds, 1e9) == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("groups", [3, 6, 49, 143])
+def test_equal_rates_are_equal_visits_in_spite_of_rounding(groups: int) -> None:
+    rates = np.full(groups, 1 / 3.1)
+    rates *= 7 * groups / rates.sum()
+    for epoch in (0, 1, 5):
+        assert whole_visits(rates, epoch).tolist() == [7] * groups

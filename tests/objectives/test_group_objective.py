@@ -114,6 +114,15 @@ def test_a_small_batch_counts_as_the_fraction_that_it_is() -> None:
     assert objective.q.tolist() == pytest.approx([1 / 3] * 3)
 
 
+def test_a_mean_of_small_batches_is_weighted_by_their_size() -> None:
+    objective = make(reduction="mean")
+    objective(*pure(0, 6.0, 10.0), visit_fraction=1.0)
+    objective(*pure(0, 4.0), visit_fraction=0.25)
+    objective(*pure(1, 3.0, 5.0), visit_fraction=0.5)
+    objective(*pure(2, 1.0, math.nan))
+    assert objective.drain_records()[0]["loss"] == pytest.approx({"fin": 9 / 1.25, "kat": 4, "tur": 1})
+
+
 def test_partial_visits_can_be_switched_off() -> None:
     objective = make(partial_visits=False)
     for group in range(3):
@@ -132,13 +141,14 @@ def test_update_every_batch_gives_the_absent_loss_zero() -> None:
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("name", ["group_dro", "ctc_dro"])
 @pytest.mark.parametrize("update", ["round", "batch"])
-def test_step_zero_is_plain_training_bit_for_bit(name: str, reduction: str, update: str) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_step_zero_is_plain_training_bit_for_bit(name: str, reduction: str, update: str, dtype: torch.dtype) -> None:
     def train(objective: torch.nn.Module, names: list[str]) -> list[Tensor]:
         torch.manual_seed(0)
-        model = torch.nn.Linear(5, 1)
+        model = torch.nn.Linear(5, 1, dtype=dtype)
         optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-        for step in range(30):
-            inputs = torch.randn(1 + step % 4, 5)
+        for step in range(60):  # more than a round of 49
+            inputs = torch.randn(1 + step % 4, 5, dtype=dtype)
             losses = model(inputs).squeeze(1).square()
             loss = objective(losses, torch.full((len(losses),), step % len(names)), visit_fraction=0.3 + step % 2)
             optimizer.zero_grad()
