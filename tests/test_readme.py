@@ -14,6 +14,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -159,3 +161,36 @@ def test_links_and_paths_lead_somewhere(readme: Path) -> None:
         assert target.startswith("https://") or (readme.parent / target).exists(), target
     for path in re.findall(r"`((?:tools|conf|utils|asr_dro|tests|docs)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path
+
+
+def test_the_objectives_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's first Python block is executed as it stands, with two batches of one language each."""
+    torch = pytest.importorskip("torch")
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    losses = torch.tensor([3.0, 5.0], requires_grad=True)
+    exec(blocks[0], {"batches": [(losses, torch.full((2,), group)) for group in (0, 1)]})
+    assert losses.grad is not None
+    assert "fin" in capsys.readouterr().out
+
+
+def test_the_trainers_example_weights_the_loss() -> None:
+    """The second block is executed too, with stand-ins for the parts that belong to the reader."""
+    torch = pytest.importorskip("torch")
+    from asr_dro.objectives import build_objective
+
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {"Trainer": object, "per_utterance_ctc": lambda logits, labels: logits.sum(dim=1)}
+    exec(blocks[1], names)
+
+    class Model(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.objective = build_objective("ctc_dro", ["fin", "kat"])
+
+        def forward(self, x: Any) -> Any:
+            return SimpleNamespace(logits=x)
+
+    inputs = {"x": torch.ones(3, 2), "groups": torch.zeros(3, dtype=torch.int64), "labels": None}
+    loss, outputs = names["GroupRobustTrainer"]().compute_loss(Model(), inputs, return_outputs=True)
+    assert loss.item() == 2.0, "uniform weights times the number of groups give the plain mean"
+    assert outputs.logits.shape == (3, 2)
