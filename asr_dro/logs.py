@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,10 +14,19 @@ OURS = "asr_dro"
 
 
 class _ForPeople(logging.Filter):
-    """Pass our own messages, and errors from anywhere."""
+    """Pass errors from anywhere, and of the first process our own messages.
+
+    Args:
+        ours: Whether our own messages pass.
+    """
+
+    def __init__(self, *, ours: bool) -> None:
+        super().__init__()
+        self.ours = ours
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.name.split(".")[0] in (OURS, "__main__") or record.levelno >= logging.ERROR
+        mine = record.name.split(".")[0] in (OURS, "__main__")
+        return (self.ours and mine) or record.levelno >= logging.ERROR
 
 
 @contextmanager
@@ -24,14 +34,18 @@ def log_to_file(path: Path) -> Iterator[None]:
     """Append every message of the block to ``path``; the terminal shows ours, and errors of others.
 
     ESPnet logs its model, optimiser and several lines an epoch; with its warnings they would bury the one line an
-    epoch that a person follows.
+    epoch that a person follows. Of several processes (``RANK`` in the environment) the first speaks for all; the others
+    have a file each, ``train.1.log``, and show errors only.
     """
+    rank = int(os.environ.get("RANK", "0"))
+    if rank:
+        path = path.with_suffix(f".{rank}{path.suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     terminal = [handler for handler in root.handlers if getattr(handler, "stream", None) is sys.stderr]
-    filter_ = _ForPeople()
+    filter_ = _ForPeople(ours=rank == 0)
     for handler in terminal:
         handler.addFilter(filter_)
     root.addHandler(file)

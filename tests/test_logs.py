@@ -21,6 +21,7 @@ def test_people_see_our_messages_and_errors_the_file_has_all(
         logging.getLogger("asr_dro.training").info("one line an epoch")
         logging.info("forty lines of ESPnet")
         logging.error("something broke")
+        warnings.simplefilter("always")
         warnings.warn("somebody else's deprecation", FutureWarning, stacklevel=1)
     logging.getLogger("elsewhere").info("afterwards")
     shown = capsys.readouterr().err
@@ -41,3 +42,17 @@ def test_what_is_printed_goes_to_the_file_too(tmp_path: Path, capsys: pytest.Cap
         sys.stderr.write("err\n")
     assert capsys.readouterr() == ("", "")
     assert (tmp_path / "log").read_text().split() == ["out", "err"]
+
+
+def test_of_several_processes_one_speaks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(sys.stderr)])
+    monkeypatch.setattr(logging.getLogger(), "level", logging.INFO)
+    monkeypatch.setenv("RANK", "2")
+    with log_to_file(tmp_path / "train.log"):
+        logging.getLogger("asr_dro.training").info("epoch 1")
+        logging.getLogger("asr_dro.training").error("broken")
+    assert capsys.readouterr().err.split() == ["broken"]
+    assert not (tmp_path / "train.log").exists()
+    assert "epoch 1" in (tmp_path / "train.2.log").read_text()

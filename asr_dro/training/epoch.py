@@ -90,8 +90,9 @@ class EpochTotals:
         self.losses.index_add_(0, groups, torch.where(usable, losses, 0.0).double())
         self.counts.index_add_(0, groups, usable.long())
         self.left_out += (~usable).sum()
-        self.samples += batch["samples"]
-        self.padded_samples += batch["speech"].numel()
+        if not batch["empty"]:
+            self.samples += batch["samples"]
+            self.padded_samples += batch["speech"].numel()
 
     def summary(self, group_names: Sequence[str]) -> dict[str, Any]:
         """Return the entries of train.jsonl that come from training, over all processes."""
