@@ -22,9 +22,10 @@ from asr_dro.errors import UserError
 logger = logging.getLogger(__name__)
 
 LONGEST_TRAINING_S = 20.0  # a single longer clip would decide the size of every batch
+SHORTEST_S = 0.1  # four windows of 25 ms: nobody can have said the sentence
 MARKER = ".done.json"
 _SAMPLE_RATE_HZ = 16_000
-_PREPARATION = 1  # raise it when equal inputs give other files
+_PREPARATION = 2  # raise it when equal inputs give other files
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def _add_table(result: _Result, locale: LocaleFolder, split: str, parts: AudioPa
         utterance = _utterance(row, text, locale.language, parts.wav(locale, row), duration_s)
         if row.clip in failed:
             quarantined.append((row.clip, failed[row.clip]))
+        elif duration_s < SHORTEST_S:
+            quarantined.append((row.clip, f"{duration_s:.3f} s is shorter than {SHORTEST_S:g} s"))
         elif split != "test" and duration_s > LONGEST_TRAINING_S:
             quarantined.append((row.clip, f"{duration_s:.1f} s is longer than {LONGEST_TRAINING_S:g} s"))
         elif utterance.utt_id in utterances:

@@ -94,7 +94,8 @@ def test_quarantine(make_release: MakeRelease, tmp_path: Path, caplog: pytest.Lo
     (clips / "cut.mp3").write_bytes(good[: len(good) // 2])
     for name in ("long.mp3", "dots.mp3", "quoted.mp3"):
         write_tone(clips / name, seconds=20.5 if name == "long.mp3" else 0.6)
-    rows = [("zero.mp3", "a"), ("cut.mp3", "a"), ("gone.mp3", "a"), ("dots.mp3", "¡…!"), ("long.mp3", "a")]
+    write_tone(clips / "short.flac", seconds=0.05)
+    rows = [("zero.mp3", "a"), ("short.flac", "a"), ("cut.mp3", "a"), ("gone.mp3", "a"), ("dots.mp3", "¡…!"), ("long.mp3", "a")]
     rows += [("../../etc/passwd", "a"), ("quoted.mp3", 'dijo "hola'), ("a\u2028b.mp3", "a"), ("extra.mp3", "a\tb")]
     add_rows(release / "es/train.tsv", rows)
     add_rows(release / "es/test.tsv", [("long.mp3", "a")])
@@ -109,10 +110,11 @@ def test_quarantine(make_release: MakeRelease, tmp_path: Path, caplog: pytest.Lo
         "spa\ttrain\tdots.mp3\tsentence is empty after normalisation",
         "spa\ttrain\tgone.mp3\tno such file",
         "spa\ttrain\tlong.mp3\t20.5 s is longer than 20 s",
-        "spa\ttrain\ttrain.tsv:13\t6 fields where the header has 5",
+        "spa\ttrain\tshort.flac\t0.050 s is shorter than 0.1 s",
+        "spa\ttrain\ttrain.tsv:14\t6 fields where the header has 5",
         "spa\ttrain\tzero.mp3\tzero bytes",
     ]
-    assert "train 12 = 4 + 8, dev 3 = 3 + 0, test 4 = 4 + 0" in caplog.text
+    assert "train 13 = 4 + 9, dev 3 = 3 + 0, test 4 = 4 + 0" in caplog.text
     assert "dijo hola" in (asked.prepared / "train/text").read_text()
     assert (
         max(utterance.duration_s for utterance in read_data_dir(asked.prepared / "test")) > 20
