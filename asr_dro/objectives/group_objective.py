@@ -99,19 +99,21 @@ class GroupObjective(MeanObjective):
 
         Returns:
             ``{"update": number, "q": {group: weight}, "loss": {group: L_g or None}, "visits": {group: visits},
-            "staleness": {group: batches}}`` for each update; a loss is None where the group had no usable utterance.
+            "staleness": {group: batches}}`` for each update; a loss is None where the group had no usable utterance
+            (with ``update: batch``, in all groups but those of the batch). Numbers have seven digits.
         """
         count = len(self.group_names)
         records = []
         for number, *values in self._log.drain(int(self.updates)):
             q, loss, visits, staleness = (self._by_name(values[i * count : (i + 1) * count]) for i in range(4))
+            loss = {name: value if visits[name] else None for name, value in loss.items()}
             records.append({"update": int(number), "q": q, "loss": loss, "visits": visits, "staleness": staleness})
         return records
 
     def _by_name(self, values: Sequence[float]) -> dict[str, float | int | None]:
         """Return numbers by group name as JSON can hold them: None for NaN, whole numbers without a decimal point."""
         return {
-            name: None if not math.isfinite(value) else int(value) if value == int(value) else value
+            name: None if not math.isfinite(value) else int(value) if value == int(value) else float(f"{value:.7g}")
             for name, value in zip(self.group_names, values, strict=True)
         }
 

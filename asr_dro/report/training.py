@@ -51,7 +51,6 @@ def group_weights(inputs: Inputs) -> dict[str, Any] | None:
     losses = {name: _mean_of([_value(update, "loss", name) for update in updates[-n_last:]]) for name in names}
     smoothing = _smoothing(inputs.config)
     expected = fixed_point(losses, smoothing) if smoothing is not None else {}
-    visits = updates[-1].get("visits")
     rows = [
         {
             "code": name,
@@ -59,7 +58,7 @@ def group_weights(inputs: Inputs) -> dict[str, Any] | None:
             "q": final[name],
             "fixed_point": expected.get(name),
             "loss": losses[name],
-            "visits": number(visits.get(name)) if isinstance(visits, dict) else None,
+            "visits": sum(_value(update, "visits", name) or 0.0 for update in updates),
         }
         for name in ranked
     ]
@@ -180,10 +179,10 @@ def _epoch_row(epoch: dict[str, Any]) -> dict[str, Any]:
 
 def _group_chart(updates: list[dict[str, Any]], ranked: list[str], key: str, *, label: str, log: bool) -> str:
     """Draw one line per group; the groups with the largest final weights stand out."""
-    thinned = _thin(updates, min(MAX_POINTS, MAX_ALL_POINTS // len(ranked)))
+    n_points = max(2, min(MAX_POINTS, MAX_ALL_POINTS // len(ranked)))
     lines = []
     for rank, name in enumerate(ranked):
-        points = [(update["update"], _value(update, key, name)) for update in thinned]
+        points = _points(updates, key, name, n_points)
         lines.append(
             plot.Line(name_of(name), points, plot.NAMED_STYLES[rank] if rank < len(plot.NAMED_STYLES) else "faint")
         )
@@ -191,12 +190,16 @@ def _group_chart(updates: list[dict[str, Any]], ranked: list[str], key: str, *, 
     return plot.line_plot(lines, label=label, x_name="update", y_format=tick, log=log)
 
 
-def _thin(updates: list[dict[str, Any]], n_points: int) -> list[dict[str, Any]]:
-    """Take evenly spaced updates, always with the first and the last."""
-    n_points = max(2, n_points)
-    if len(updates) <= n_points:
-        return updates
-    return [updates[round(index * (len(updates) - 1) / (n_points - 1))] for index in range(n_points)]
+def _points(
+    updates: Sequence[Mapping[str, Any]], key: str, name: str, n_points: int
+) -> list[tuple[float, float | None]]:
+    """Return at most ``n_points`` points of a group: means over neighbouring updates, which skip those without a value.
+
+    Group DRO updates after every batch, where a single group has a loss: single updates would draw gaps only.
+    """
+    size = -(-len(updates) // n_points)
+    chunks = [updates[start : start + size] for start in range(0, len(updates), size)]
+    return [(chunk[-1]["update"], _mean_of([_value(update, key, name) for update in chunk])) for chunk in chunks]
 
 
 def _value(update: Mapping[str, Any], key: str, name: str) -> float | None:

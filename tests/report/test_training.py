@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from asr_dro.report.inputs import Inputs, Sources
-from asr_dro.report.training import MAX_ALL_POINTS, fixed_point, group_weights, learning_curves
+from asr_dro.report.training import MAX_ALL_POINTS, _points, fixed_point, group_weights, learning_curves
 
 
 def inputs(**values: Any) -> Inputs:
@@ -84,3 +84,16 @@ def test_many_groups_and_updates_stay_small() -> None:
     assert weights["q"].count("L") <= MAX_ALL_POINTS
     assert "M0 " in weights["q"]
     assert "L1000 " in weights["q"]  # the last update is there
+
+
+def test_updates_after_single_batches_give_a_line_for_each_group() -> None:
+    """Group DRO updates after every batch: all but one group have no loss there."""
+    updates = [
+        {"update": n, "q": {"a": 0.5, "b": 0.5}, "loss": {"a": n if n % 2 else None, "b": None if n % 2 else 10.0 * n}}
+        for n in range(1, 401)
+    ]
+    points = _points(updates, "loss", "a", 100)
+    assert len(points) == 100
+    assert points[0] == (4, 2.0), "the mean of updates 1 and 3"
+    assert all(value is not None for _, value in points)
+    assert _points(updates, "loss", "b", 100)[0] == (4, 30.0)
