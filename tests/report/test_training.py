@@ -88,12 +88,12 @@ def test_many_groups_and_updates_stay_small() -> None:
 
 def test_updates_after_single_batches_give_a_line_for_each_group() -> None:
     """Group DRO updates after every batch: all but one group have no loss there."""
-    updates = [
+    logged: list[dict[str, Any]] = [
         {"update": n, "q": {"a": 0.5, "b": 0.5}, "loss": {"a": n if n % 2 else None, "b": None if n % 2 else 10.0 * n}}
         for n in range(1, 401)
     ]
-    points = _points(updates, "loss", "a", 100)
+    points = _points(logged, "loss", "a", 100)
     assert len(points) == 100
     assert points[0] == (4, 2.0), "the mean of updates 1 and 3"
     assert all(value is not None for _, value in points)
-    assert _points(updates, "loss", "b", 100)[0] == (4, 30.0)
+    assert _points(logged, "loss", "b", 100)[0] == (4, 30.0)
