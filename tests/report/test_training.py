@@ -94,6 +94,6 @@ def test_updates_after_single_batches_give_a_line_for_each_group() -> None:
     ]
     points = _points(logged, "loss", "a", 100)
     assert len(points) == 100
-    assert points[0] == (4, 2.0), "the mean of updates 1 and 3"
+    assert list(points[0]) == [4, 2.0], "the mean of updates 1 and 3"
     assert all(value is not None for _, value in points)
-    assert _points(logged, "loss", "b", 100)[0] == (4, 30.0)
+    assert list(_points(logged, "loss", "b", 100)[0]) == [4, 30.0]
