@@ -4,11 +4,13 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_dro import config
+from asr_dro.batching import BatchingConfig, EpochBatches
 from asr_dro.errors import UserError
 from asr_dro.objectives import OBJECTIVES
 
@@ -123,3 +125,16 @@ def test_a_begun_training_keeps_its_configuration(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="max_epoch: 3 -> 4"):
         config.write_run_config(path, VALID | {"max_epoch": 4})
     assert config.load_yaml(path) == VALID | {"max_epoch": 3}
+
+
+def test_every_objective_spends_the_same_audio_per_update() -> None:
+    """Otherwise a comparison of objectives would be one of budgets."""
+    generator = np.random.default_rng(0)
+    durations_s = generator.uniform(1.5, 5.0, size=1200)
+    spent = {}
+    for path in sorted((config.REPOSITORY / "conf/objective").glob("*.yaml")):
+        batching = config.compose_run("separable_conv", path.stem, seed=1)["batching"]
+        options = BatchingConfig.from_mapping(batching)
+        batches = EpochBatches(durations_s, np.arange(1200) % 6, 6, config=options, seed=1)
+        spent[path.stem] = batches.describe()["seconds_per_update"]
+    assert spent == pytest.approx(dict.fromkeys(spent, 20.0), rel=0.05)
