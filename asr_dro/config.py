@@ -19,7 +19,7 @@ from yaml import YAMLError
 
 from asr_dro.batching import BatchingConfig
 from asr_dro.errors import UserError
-from asr_dro.experiment import CHECKPOINTS
+from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
 from asr_dro.fileio import atomic_open
 from asr_dro.objectives import check_objective
 
@@ -223,7 +223,7 @@ def write_run_config(path: Path, config: Mapping[str, Any]) -> None:
         old = load_yaml(path)
         if old == config:
             return
-        if (path.parent / CHECKPOINTS).exists():
+        if (path.parent / CHECKPOINTS / LAST_CHECKPOINT).exists():
             differing = sorted(key for key in old.keys() | config.keys() if old.get(key) != config.get(key))
             lines = "\n".join(f"  {key}: {old.get(key)} -> {config.get(key)}" for key in differing)
             raise UserError(

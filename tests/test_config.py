@@ -122,6 +122,9 @@ def test_a_begun_training_keeps_its_configuration(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == before, "the same configuration leaves the file alone"
     config.write_run_config(path, VALID | {"max_epoch": 3})  # nothing is trained yet: it may change
     (path.parent / "checkpoints").mkdir()
+    config.write_run_config(path, VALID)  # stopped by a mistake before the first epoch: it may still change
+    config.write_run_config(path, VALID | {"max_epoch": 3})
+    (path.parent / "checkpoints" / "last.pt").touch()
     with pytest.raises(UserError, match="max_epoch: 3 -> 4"):
         config.write_run_config(path, VALID | {"max_epoch": 4})
     assert config.load_yaml(path) == VALID | {"max_epoch": 3}

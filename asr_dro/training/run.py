@@ -13,7 +13,7 @@ from typing import Any
 
 from asr_dro.config import REPOSITORY, compose, load_yaml
 from asr_dro.errors import UserError
-from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, MODEL, TRAIN_CONFIG, TRAIN_LOG
+from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, LAST_CHECKPOINT, MODEL, TRAIN_CONFIG, TRAIN_LOG
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
 
@@ -76,7 +76,7 @@ def check_inputs(data_set: Path, experiment: Path) -> None:
         raise UserError(f"missing: {', '.join(missing)}; run stages 1 to 3 first")
     inputs = {"data_set": str(data_set), "fingerprint": content_fingerprint(files, version="1")}
     record = experiment / CHECKPOINTS / INPUTS
-    if not record.exists():
+    if not (experiment / CHECKPOINTS / LAST_CHECKPOINT).exists() or not record.exists():  # nothing is trained yet
         write_json(record, inputs)
     elif load_yaml(record)["fingerprint"] != inputs["fingerprint"]:
         raise UserError(

@@ -119,7 +119,6 @@ class TrainingRun:
             self.state.load(last)
         if self.main_process:
             self.log.rewind(self.state)
-        self._wrap()
 
     def _wrap(self) -> None:
         """Prepare the network for the parameters that learn now; the wrapper exchanges only their gradients."""

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from asr_dro.errors import UserError
+from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
 from asr_dro.training.run import check_inputs, find_unknown_options
 from tests.training.runs import build
 
@@ -72,11 +73,14 @@ def test_data_that_changed_under_a_training_are_refused(noise_set: Path, tmp_pat
     copy = tmp_path / "set"
     shutil.copytree(noise_set, copy)
     check_inputs(copy, tmp_path / "exp")
+    (tmp_path / "exp" / CHECKPOINTS / LAST_CHECKPOINT).touch()
     check_inputs(copy, tmp_path / "exp")
     with open(copy / "tokens.txt", "a", encoding="utf-8") as file:
         file.write("x\n")
     with pytest.raises(UserError, match="other data"):
         check_inputs(copy, tmp_path / "exp")
+    (tmp_path / "exp" / CHECKPOINTS / LAST_CHECKPOINT).unlink()
+    check_inputs(copy, tmp_path / "exp")  # nothing was trained on the old data: the new ones will do
 
 
 def test_missing_stages_are_named(tmp_path: Path) -> None:
