@@ -104,7 +104,6 @@ def decode_fingerprint(data_set: Path, experiment: Path, config_path: Path, spli
     files = {
         "model": experiment / CHECKPOINTS / SELECTION,
         "config": config_path,
-        "tokens": data_set / "tokens.txt",
         "audio": data_set / split / "wav.scp",
         "lengths": data_set / split / "utt2num_samples",
     }

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from asr_dro.data.data_dir import read_two_columns
-from asr_dro.data.tokens import decode, language_tag, read_token_list
+from asr_dro.data.tokens import decode, language_tag
 from asr_dro.experiment import CHECKPOINTS, ESPNET_CONFIG, MODEL
 from asr_dro.task import GroupRobustASRTask, register
 from asr_dro.training import checkpoints
@@ -58,7 +58,7 @@ class Recognizer:
         self.seconds_per_batch = float(config["seconds_per_batch"])
         self.device = torch.device("cuda" if ngpu else "cpu")
         self.model = load_model(experiment, self.device)
-        self.token_list = read_token_list(data_set / "tokens.txt")
+        self.token_list = self.model.token_list  # the model's own, whatever the prepared set says by now
 
     def decode_split(self, split: str, *, nj: int = 1) -> dict[str, str]:
         """Return the hypothesis of each utterance: language tag (if one was recognised), then the text.
@@ -77,7 +77,7 @@ class Recognizer:
         return hypotheses
 
     def _batches(self, split: str, nj: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Yield utterance ids, samples (B, N) and lengths (B,), with a progress bar in seconds of audio."""
+        """Yield utterance ids, samples (B, N) and lengths (B,), with a progress bar."""
         table = UtteranceTable.read(self.data_set, split)
         wav = read_two_columns(self.data_set / split / "wav.scp")
         batches = [batch.indices for batch in table.evaluation_batches(self.seconds_per_batch)]
@@ -90,11 +90,10 @@ class Recognizer:
             num_workers=max(0, nj - 1),
             collate_fn=read_batch,
         )
-        total_s = round(float(table.durations_s.sum()))
-        with tqdm(total=total_s, unit="s audio", desc=f"decode {split}", disable=None) as progress:
-            for indices, batch in zip(batches, loader, strict=True):
+        with tqdm(total=len(table.utt_ids), unit="utt", desc=f"decode {split}", disable=None) as progress:
+            for batch in loader:
                 yield batch
-                progress.update(round(float(table.durations_s[indices].sum())))
+                progress.update(len(batch[0]))
 
 
 def read_batch(items: Sequence[tuple[str, str]]) -> tuple[list[str], Tensor, Tensor]:
