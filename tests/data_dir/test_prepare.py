@@ -95,14 +95,8 @@ def test_quarantine(make_release: MakeRelease, tmp_path: Path, caplog: pytest.Lo
     for name in ("long.mp3", "dots.mp3", "quoted.mp3"):
         write_tone(clips / name, seconds=20.5 if name == "long.mp3" else 0.6)
     write_tone(clips / "short.flac", seconds=0.05)
-    rows = [
-        ("zero.mp3", "a"),
-        ("short.flac", "a"),
-        ("cut.mp3", "a"),
-        ("gone.mp3", "a"),
-        ("dots.mp3", "¡…!"),
-        ("long.mp3", "a"),
-    ]
+    rows = [(name, "a") for name in ("zero.mp3", "short.flac", "cut.mp3", "gone.mp3", "long.mp3")]
+    rows += [("dots.mp3", "¡…!")]
     rows += [("../../etc/passwd", "a"), ("quoted.mp3", 'dijo "hola'), ("a\u2028b.mp3", "a"), ("extra.mp3", "a\tb")]
     add_rows(release / "es/train.tsv", rows)
     add_rows(release / "es/test.tsv", [("long.mp3", "a")])
