@@ -5,7 +5,9 @@ Spanish has clips of twice the length. Step sizes are tuned on dev (worst-langua
 of their own; then each objective is trained with three other seeds and scored on test.
 
     python3 -O docs/benchmarks/mini_dro/run.py --out exp/mini_dro
+    python3 -O docs/benchmarks/mini_dro/run.py --out exp/mini_dro_plenty --plenty --tuned exp/mini_dro/results.json
 
+The second leaves Turkish all its clips and takes the options that the first has tuned.
 A run that is killed goes on where it was. Results: ``<out>/results.json`` and a Markdown table on the terminal.
 """
 
@@ -35,8 +37,9 @@ from asr_dro.training.run import train
 logger = logging.getLogger("asr_dro.benchmarks.mini_dro")
 
 LANGUAGES = ("bul", "fin", "hin", "kat", "spa", "tur")
+SCARCE = "tur"
 PLANS = {
-    "tur": LanguagePlan(train=30),
+    SCARCE: LanguagePlan(train=30),
     "kat": LanguagePlan(snr_db=5.0),
     "spa": LanguagePlan(mean_s=5.0, max_s=10.0),
 }
@@ -58,9 +61,10 @@ TUNING_SEED, SEEDS = 100, (1, 2, 3)
 RESAMPLES = 2000
 
 
-def prepare_data(out: Path, nj: int) -> Path:
+def prepare_data(out: Path, nj: int, *, plenty: bool) -> Path:
     """Make the unequal corpus and run stages 1 to 3."""
-    make_mini_corpus(out / "corpus", LANGUAGES, nj=nj, plans=PLANS)
+    plans = {code: plan for code, plan in PLANS.items() if not (plenty and code == SCARCE)}
+    make_mini_corpus(out / "corpus", LANGUAGES, nj=nj, plans=plans)
     preparation = Preparation(
         corpus="mini", source=out / "corpus", codes=LANGUAGES, data_dir=out / "data", name="mini_unequal", nj=nj
     )
@@ -177,9 +181,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("exp/mini_dro"), help="folder of corpus, data and experiments")
     parser.add_argument("--nj", type=int, default=2, help="processes of the preparation")
+    parser.add_argument("--plenty", action="store_true", help="no language has fewer clips than the others")
+    parser.add_argument("--tuned", type=Path, help="results.json whose options to take instead of tuning")
     parser.add_argument("--rows", nargs="*", help="only these rows: for several processes; run once more without")
     arguments = parser.parse_args()
-    data_set = prepare_data(arguments.out, arguments.nj)
+    data_set = prepare_data(arguments.out, arguments.nj, plenty=arguments.plenty)
+    if arguments.tuned is not None:
+        tuned = json.loads(arguments.tuned.read_text(encoding="utf-8"))["rows"]
+        GRID.update({objective: [tuned[objective]["options"]] for objective in GRID})
     rows = {}
     for name, (objective, options) in tune(data_set, arguments.out, arguments.rows or [*GRID, *ABLATION]).items():
         stem = name.split(",")[0].replace(" ", "_")
