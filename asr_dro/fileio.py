@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -60,11 +60,9 @@ def write_json(path: Path, value: object) -> None:
         file.write("\n")
 
 
-def append_json_line(path: Path, value: object) -> None:
-    """Append one JSON object as a line (the whole line in a single write)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+def json_lines(values: Iterable[object]) -> Iterator[str]:
+    """Yield each value as a line of JSON, line end included."""
+    return (json.dumps(value, ensure_ascii=False) + "\n" for value in values)
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_dro.data.data_dir import SPLITS
 from asr_dro.data.languages import languages
 from asr_dro.errors import UserError
 
-SPLITS = ("train", "dev", "test")
 REQUIRED_COLUMNS = ("client_id", "path", "sentence")
 _LONGEST_PATH = 200  # bytes; file systems take 255, and names made from it are longer
 

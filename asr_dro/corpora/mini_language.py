@@ -21,7 +21,8 @@ import soxr
 
 from asr_dro.corpora.cldr_sentences import SentenceMaker, choose_phrases, usable_phrases
 from asr_dro.corpora.espeak import SAMPLE_RATE_HZ, Speaker, Synthesizer
-from asr_dro.corpora.release import OTHER_TABLES, SPLITS, ReleasedClip, write_tables
+from asr_dro.corpora.release import OTHER_TABLES, ReleasedClip, write_tables
+from asr_dro.data.data_dir import SPLITS
 from asr_dro.data.languages import Language
 from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_directory, write_json

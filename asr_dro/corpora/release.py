@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_dro.data.data_dir import SPLITS
 from asr_dro.fileio import atomic_open
 
 CLIP_COLUMNS = (
     "client_id", "path", "sentence_id", "sentence", "sentence_domain", "up_votes", "down_votes", "age", "gender",
     "accents", "variant", "locale", "segment",
 )  # fmt: skip
-SPLITS = ("train", "dev", "test")
 OTHER_TABLES = ("invalidated", "other")
 
 

@@ -22,9 +22,9 @@ import numpy as np
 import soundfile
 import soxr
 
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.data.processes import worker_pool
 
-SAMPLE_RATE_HZ = 16_000
 _CHUNK = 32  # clips sent to a process at a time
 _LONGEST_GAP_S = 0.1  # encoders may pad differently from what their header says; more than this is a cut file
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from asr_dro.data.done import write_if_changed
 from asr_dro.errors import UserError
 
+SPLITS = ("train", "dev", "test")
+SAMPLE_RATE_HZ = 16_000  # of all prepared audio
 FILES = ("wav.scp", "text", "utt2spk", "utt2lang", "utt2group", "utt2dur")
 _MOST_PROBLEMS_SHOWN = 5
 

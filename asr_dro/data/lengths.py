@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from asr_dro.data.data_dir import read_two_columns, write_two_columns
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ, SPLITS, read_two_columns, write_two_columns
 from asr_dro.data.done import fingerprint, is_made_from, mark_made_from, write_if_changed
 from asr_dro.data.tokens import build_token_list, encode, read_token_list, token_index, write_token_list
 from asr_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-SAMPLE_RATE_HZ = 16_000
-SPLITS = ("train", "dev", "test")
 _TOKENS_MARKER, _LENGTHS_MARKER = ".tokens.done.json", ".lengths.done.json"
 
 

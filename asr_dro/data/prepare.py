@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr_dro.corpora.common_voice import SPLITS, LocaleFolder, Quarantined, Row, find_locales, read_split
+from asr_dro.corpora.common_voice import LocaleFolder, Quarantined, Row, find_locales, read_split
 from asr_dro.data.audio_parts import AudioParts
-from asr_dro.data.data_dir import Utterance, validate_data_dir, write_data_dir
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ, SPLITS, Utterance, validate_data_dir, write_data_dir
 from asr_dro.data.done import fingerprint, is_made_from, mark_made_from, write_if_changed
 from asr_dro.data.processes import exclusive
 from asr_dro.data.text import normalize
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 LONGEST_TRAINING_S = 20.0  # a single longer clip would decide the size of every batch
 SHORTEST_S = 0.1  # four windows of 25 ms: nobody can have said the sentence
 MARKER = ".done.json"
-_SAMPLE_RATE_HZ = 16_000
 _PREPARATION = 2  # raise it when equal inputs give other files
 
 
@@ -151,7 +150,7 @@ def _add_table(result: _Result, locale: LocaleFolder, split: str, parts: AudioPa
     utterances = result.utterances[split]
     before = len(utterances)
     for row, text in texts.items():
-        duration_s = samples.get(row.clip, 0) / _SAMPLE_RATE_HZ
+        duration_s = samples.get(row.clip, 0) / SAMPLE_RATE_HZ
         utterance = _utterance(row, text, locale.language, parts.wav(locale, row), duration_s)
         if row.clip in failed:
             quarantined.append((row.clip, failed[row.clip]))

@@ -16,12 +16,11 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.objectives.feasibility import usable_utterances
 from asr_dro.training.batches import LoadedBatches
-from asr_dro.training.processes import share_of_loss
+from asr_dro.training.processes import rank_and_world, share_of_loss
 from asr_dro.training.state import TrainingState
-
-SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,8 @@ class EpochTotals:
         """Return the entries of train.jsonl that come from training, over all processes."""
         seconds = self.seconds + time.perf_counter() - self.start
         numbers = torch.tensor([self.samples, self.padded_samples], dtype=torch.float64, device=self.losses.device)
-        if distributed.is_available() and distributed.is_initialized():
+        _, world = rank_and_world()
+        if world > 1:
             for tensor in (self.losses, self.counts, self.left_out, numbers):
                 distributed.all_reduce(tensor)
         samples, padded_samples = numbers.tolist()
@@ -108,7 +108,7 @@ class EpochTotals:
         }
         return {
             "seconds": seconds,
-            "audio_s_per_s": samples / SAMPLE_RATE / seconds,
+            "audio_s_per_s": samples / SAMPLE_RATE_HZ / seconds,
             "padding": 1 - samples / padded_samples,
             "infeasible_utterances": int(self.left_out),
             "train": {"loss": sum(losses) / max(1, sum(counts)), "loss_by_group": by_group},

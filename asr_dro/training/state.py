@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch.amp.grad_scaler import GradScaler
 
 from asr_dro.errors import UserError
 from asr_dro.experiment import EPOCHS, GROUP_UPDATES
-from asr_dro.fileio import append_json_line, atomic_open, read_json_lines
+from asr_dro.fileio import atomic_open, json_lines, read_json_lines
 from asr_dro.objectives.group_objective import GroupObjective
 from asr_dro.training import checkpoints
 from asr_dro.training.model import GroupRobustASRModel
@@ -116,15 +115,16 @@ class TrainingLog:
             objective = state.model.objective
             done = int(objective.updates) if isinstance(objective, GroupObjective) else 0
             kept = [record for record in read_json_lines(self.groups) if record["update"] <= done]
-            self.groups.unlink()
-            self.append_groups(kept)
+            with atomic_open(self.groups) as file:
+                file.writelines(json_lines(kept))
 
     def write_epochs(self, state: TrainingState) -> None:
         """Write one line per finished epoch."""
         with atomic_open(self.epochs) as file:
-            file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in state.history)
+            file.writelines(json_lines(state.history))
 
     def append_groups(self, records: list[dict[str, Any]]) -> None:
         """Append one line per update of the group weights."""
-        for record in records:
-            append_json_line(self.groups, record)
+        if records:
+            with open(self.groups, "a", encoding="utf-8") as file:
+                file.writelines(json_lines(records))

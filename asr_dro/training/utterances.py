@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_dro.batching import Batch, BatchingConfig, EpochBatches
-from asr_dro.data.data_dir import read_two_columns
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ, read_two_columns
 from asr_dro.data.lengths import read_groups
 from asr_dro.errors import UserError
-
-SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class UtteranceTable:
             raise UserError(f"{folder}: utt2num_samples and group_ids hold different utterances; run stage 3 again")
         return cls(
             utt_ids=tuple(samples),
-            durations_s=np.array([int(n) for n in samples.values()], dtype=np.float64) / SAMPLE_RATE,
+            durations_s=np.array([int(n) for n in samples.values()], dtype=np.float64) / SAMPLE_RATE_HZ,
             groups=np.array([int(groups[utt_id]) for utt_id in samples], dtype=np.int64),
             group_names=tuple(names),
         )
