@@ -93,9 +93,12 @@ class Part(ABC):
 
     Attributes:
         name: Unique in the corpus, such as ``fin/fi``; the folder of its audio below ``data/audio/<corpus>``.
+        draws_itself: Whether ``train`` already is what ``CorpusRequest.duration`` names, by a list that the corpus
+            publishes, so that nothing is left to draw.
     """
 
     name: str
+    draws_itself: bool = False
 
     @property
     @abstractmethod
@@ -129,6 +132,8 @@ class CorpusRequest:
         config: How the corpus is read.
         cache: Folder for what a reader wants to keep between runs, such as the tables of an archive.
         only: For some languages, the names of the sub-corpora to take (second column of a language set's file).
+        duration: Training audio per language, such as ``10min``, as it was given; ``all``: no limit. Stage 1 draws it
+            from what the parts yield, but for parts with ``draws_itself``.
     """
 
     source: Path
@@ -136,3 +141,4 @@ class CorpusRequest:
     config: DataConfig
     cache: Path
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    duration: str = "all"
