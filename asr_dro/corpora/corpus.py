@@ -15,6 +15,11 @@ from pathlib import Path
 from asr_dro.data.config import DataConfig
 
 
+def clip_name(clip: str) -> str:
+    """Return the name of a clip for files and ids: without its ending; folders become part of it, white space ``_``."""
+    return "_".join(os.path.splitext(clip)[0].replace("/", "_").split())
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One usable row of a part's table.
@@ -37,8 +42,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Name for files and ids: the clip without its ending; folders become part of the name."""
-        return os.path.splitext(self.clip)[0].replace("/", "_")
+        """Name for files and ids (see :func:`clip_name`)."""
+        return clip_name(self.clip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +53,12 @@ class Quarantined:
     Args:
         clip: Name of the clip, or table and line if the row has none.
         reason: What is wrong; one line without tabs.
+        language: Label of the row if it is known; by default the part's, where its name begins with one.
     """
 
     clip: str
     reason: str
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
