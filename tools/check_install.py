@@ -47,6 +47,7 @@ PACKAGES = (
     Package("tqdm", "tqdm", EVERY_RUN),
     Package("babel", "babel", "mini corpus"),
     Package("espeakng_loader", "espeakng-loader", "mini corpus"),
+    Package("pyarrow", "pyarrow", "parquet, hf_dataset"),
     Package("s3prl", "s3prl", "s3prl models"),
     Package("transformers", "transformers", "wav2vec 2.0 models"),
     Package("whisper", "openai-whisper", "Whisper models"),
