@@ -6,12 +6,38 @@ Each file has one line per utterance, ``<utterance> <value>``, sorted by utteran
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_dro.data.done import write_if_changed
+from asr_dro.data.two_columns import (
+    iterate_two_columns,
+    order_problem,
+    pairs,
+    read_two_columns,
+    two_column_writer,
+    write_two_columns,
+)
 from asr_dro.errors import UserError
+
+__all__ = [
+    "FILES",
+    "SAMPLE_RATE_HZ",
+    "SPLITS",
+    "Utterance",
+    "format_duration",
+    "iterate_data_dir",
+    "iterate_two_columns",
+    "read_data_dir",
+    "read_two_columns",
+    "two_column_writer",
+    "validate_data_dir",
+    "write_data_dir",
+    "write_sorted_data_dir",
+    "write_two_columns",
+]
 
 SPLITS = ("train", "dev", "test")
 SAMPLE_RATE_HZ = 16_000  # of all prepared audio
@@ -60,43 +86,6 @@ def _values(utterance: Utterance) -> tuple[str, ...]:
     )
 
 
-def write_two_columns(path: Path, mapping: Mapping[str, str]) -> None:
-    """Write ``<key> <value>`` lines sorted by key, atomically; a file with these lines already stays untouched.
-
-    Raises:
-        ValueError: If a key holds white space or a value a line end; such a file could not be read back.
-    """
-    for key, value in mapping.items():
-        if not key or key.split() != [key] or "\n" in value or "\r" in value:
-            raise ValueError(f"{path}: not a line of two columns: {key!r} {value!r}")
-    write_if_changed(path, "".join(f"{key} {mapping[key]}\n" for key in sorted(mapping)))
-
-
-def read_two_columns(path: Path) -> dict[str, str]:
-    """Read ``<key> <value>`` lines in the order of the file; a key alone has the value ``""``.
-
-    Raises:
-        UserError: If the file is missing or a key comes twice; the message names file and line.
-    """
-    mapping: dict[str, str] = {}
-    for number, line in enumerate(_lines(path), start=1):
-        key, _, value = line.partition(" ")
-        if key in mapping:
-            raise UserError(f"{path}:{number}: {key} is there twice")
-        mapping[key] = value
-    return mapping
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; run the earlier stages first") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8: {error}") from None
-    return text.removesuffix("\n").split("\n") if text else []
-
-
 def write_data_dir(path: Path, utterances: Iterable[Utterance]) -> None:
     """Write a data directory; files that would not change stay untouched.
 
@@ -107,35 +96,87 @@ def write_data_dir(path: Path, utterances: Iterable[Utterance]) -> None:
     Raises:
         ValueError: If two utterances have one id.
     """
-    ordered = sorted(utterances, key=lambda utterance: utterance.utt_id)
-    columns: list[dict[str, str]] = [{} for _ in FILES]
-    for utterance in ordered:
-        if utterance.utt_id in columns[0]:
-            raise ValueError(f"{path}: two utterances are called {utterance.utt_id}")
-        for column, value in zip(columns, _values(utterance), strict=True):
-            column[utterance.utt_id] = value
-    for name, column in zip(FILES, columns, strict=True):
-        write_two_columns(path / name, column)
+    write_sorted_data_dir(path, sorted(utterances, key=lambda utterance: utterance.utt_id))
 
 
-def _problems_of_file(path: Path, lines: list[str]) -> Iterable[str]:
+def write_sorted_data_dir(path: Path, utterances: Iterable[Utterance]) -> None:
+    """Write a data directory piece by piece; files that would not change stay untouched.
+
+    Args:
+        path: Folder; made if it is not there.
+        utterances: Sorted by id.
+
+    Raises:
+        ValueError: If two utterances have one id or the order is wrong.
+    """
     previous = ""
-    for number, line in enumerate(lines, start=1):
-        key, _, value = line.partition(" ")
-        where = f"{path}:{number}"
+    with ExitStack() as stack:
+        writers = [stack.enter_context(two_column_writer(path / name)) for name in FILES]
+        for utterance in utterances:
+            if utterance.utt_id == previous:
+                raise ValueError(f"{path}: two utterances are called {previous}")
+            previous = utterance.utt_id
+            for write, value in zip(writers, _values(utterance), strict=True):
+                write(utterance.utt_id, value)
+
+
+class _Column:
+    """One file of a data directory, read line by line; the first of its problems are kept in words."""
+
+    def __init__(self, path: Path, check_audio: bool) -> None:
+        self.path, self.is_sorted, self.is_good = path, True, True
+        self.problems, self.n_problems, self._n_missing, self._missing = list[str](), 0, 0, ""
+        self._is_word = path.name in ("utt2spk", "utt2lang", "utt2group")
+        self._check_audio = check_audio and path.name == "wav.scp"
+        self._pairs, self._number = pairs(path), 0
+        self.key: str | None = None
+        self.value = ""
+        self.advance()
+
+    def advance(self) -> None:
+        """Go to the next line; the key is None after the last."""
+        previous = self.key
+        self.key, self.value = next(self._pairs, (None, ""))
+        if self.key is None:
+            return
+        self._number += 1
+        problem = self._problem(self.key, self.value)
+        self.is_good = not problem
+        if problem:
+            self.add(f"{self.path}:{self._number}: {problem}")
+        if previous is not None and self.key <= previous:
+            self.is_sorted = self.is_good = False
+            self.add(f"{self.path}:{self._number}: {order_problem(self.key, previous)}")
+
+    def add(self, problem: str) -> None:
+        """Count a problem."""
+        self.n_problems += 1
+        if len(self.problems) < _MOST_PROBLEMS_SHOWN:
+            self.problems.append(problem)
+
+    def add_missing(self, key: str) -> None:
+        """Note that the file lacks an utterance of the others."""
+        self._n_missing += 1
+        self._missing = self._missing or key
+
+    def add_summary(self) -> None:
+        """Turn what is missing into one problem."""
+        if self._n_missing:
+            count = f"{self._n_missing} utterances of the other files are missing"
+            self.add(f"{self.path}: {count}, such as {self._missing}")
+
+    def _problem(self, key: str, value: str) -> str:
         if not key or key.split() != [key]:
-            yield f"{where}: the line does not begin with an utterance id without white space: {line[:80]!r}"
-        elif not value.strip():
-            yield f"{where}: {key} has no value"
-        elif path.name in ("utt2spk", "utt2lang", "utt2group") and value.split() != [value]:
-            yield f"{where}: white space in {value!r}"
-        elif path.name == "utt2dur" and not _is_duration(value):
-            yield f"{where}: not a duration in seconds above zero: {value!r}"
-        if key == previous:
-            yield f"{where}: {key} is there twice"
-        elif key < previous:
-            yield f"{where}: {key} comes after {previous}; sort the file by LC_ALL=C"
-        previous = key
+            return f"the line does not begin with an utterance id without white space: {f'{key} {value}'[:80]!r}"
+        if not value or value.isspace():
+            return f"{key} has no value"
+        if self._is_word and value.split() != [value]:
+            return f"white space in {value!r}"
+        if self.path.name == "utt2dur" and not _is_duration(value):
+            return f"not a duration in seconds above zero: {value!r}"
+        if self._check_audio and not os.path.isfile(value):
+            return f"no such file: {value}"
+        return ""
 
 
 def _is_duration(value: str) -> bool:
@@ -146,20 +187,49 @@ def _is_duration(value: str) -> bool:
     return math.isfinite(duration_s) and duration_s > 0
 
 
-def _problems(path: Path, lines: Mapping[str, list[str]], check_audio: bool) -> Iterable[str]:
-    for name in FILES:
-        yield from _problems_of_file(path / name, lines[name])
-    keys = {name: [line.partition(" ")[0] for line in lines[name]] for name in FILES}
-    everywhere = set().union(*keys.values())
-    for name in FILES:
-        missing = sorted(everywhere - set(keys[name]))
-        if missing:
-            yield f"{path / name}: {len(missing)} utterances of the other files are missing, such as {missing[0]}"
-    if check_audio:
-        for number, line in enumerate(lines["wav.scp"], start=1):
-            wav = line.partition(" ")[2]
-            if wav and not Path(wav).is_file():
-                yield f"{path / 'wav.scp'}:{number}: no such file: {wav}"
+def _lines_in_step(columns: Sequence[_Column]) -> Iterator[bool]:
+    """Yield once per utterance, with all columns at its line: whether each column has it and nothing is wrong."""
+    while keys := [column.key for column in columns if column.key is not None]:
+        least = min(keys)
+        here = [column for column in columns if column.key == least]
+        for column in columns:
+            if column.key != least:
+                column.add_missing(least)
+        yield len(here) == len(columns) and all(column.is_good for column in columns)
+        for column in here:
+            column.advance()
+
+
+def iterate_data_dir(path: Path, *, check_audio: bool = False, allow_empty: bool = False) -> Iterator[Utterance]:
+    """Read a data directory line by line, and validate it meanwhile.
+
+    Args:
+        path: The folder.
+        check_audio: Whether each file in ``wav.scp`` must exist.
+        allow_empty: Whether a directory without utterances is fine.
+
+    Yields:
+        Utterances sorted by id, but for those with problems.
+
+    Raises:
+        UserError: After the last utterance, with file and line of the first problems.
+    """
+    columns = [_Column(path / name, check_audio) for name in FILES]
+    is_empty = all(column.key is None for column in columns)
+    for is_good in _lines_in_step(columns):
+        if is_good:
+            wav, text, speaker, language, group, duration = (column.value for column in columns)
+            yield Utterance(columns[0].key or "", wav, text, speaker, language, group, float(duration))
+    if is_empty and not allow_empty:
+        columns[0].add(f"{path}: no utterances")
+    if all(column.is_sorted for column in columns):  # or else they fall out of step, and much seems missing that is not
+        for column in columns:
+            column.add_summary()
+    n_problems = sum(column.n_problems for column in columns)
+    if n_problems:
+        shown = [problem for column in columns for problem in column.problems][:_MOST_PROBLEMS_SHOWN]
+        ending = f"\n  and {n_problems - len(shown)} more" if n_problems > len(shown) else ""
+        raise UserError(f"{path} is not a valid data directory:\n  " + "\n  ".join(shown) + ending)
 
 
 def validate_data_dir(path: Path, *, check_audio: bool = True, allow_empty: bool = False) -> None:
@@ -173,20 +243,8 @@ def validate_data_dir(path: Path, *, check_audio: bool = True, allow_empty: bool
     Raises:
         UserError: With file and line of the first problems.
     """
-    _read_lines(path, check_audio=check_audio, allow_empty=allow_empty)
-
-
-def _read_lines(path: Path, *, check_audio: bool, allow_empty: bool) -> dict[str, list[str]]:
-    lines = {name: _lines(path / name) for name in FILES}
-    problems = list(_problems(path, lines, check_audio))
-    if not any(lines.values()) and not allow_empty:
-        problems.append(f"{path}: no utterances")
-    if problems:
-        shown = "\n  ".join(problems[:_MOST_PROBLEMS_SHOWN])
-        more = len(problems) - _MOST_PROBLEMS_SHOWN
-        ending = f"\n  and {more} more" if more > 0 else ""
-        raise UserError(f"{path} is not a valid data directory:\n  {shown}{ending}")
-    return lines
+    for _ in iterate_data_dir(path, check_audio=check_audio, allow_empty=allow_empty):
+        pass
 
 
 def read_data_dir(path: Path, *, check_audio: bool = False, allow_empty: bool = False) -> list[Utterance]:
@@ -203,10 +261,4 @@ def read_data_dir(path: Path, *, check_audio: bool = False, allow_empty: bool = 
     Raises:
         UserError: With file and line of the first problems.
     """
-    lines = _read_lines(path, check_audio=check_audio, allow_empty=allow_empty)
-    utterances = []
-    for row in zip(*(lines[name] for name in FILES), strict=True):
-        utt_id = row[0].partition(" ")[0]
-        wav, text, speaker, language, group, duration = (line.partition(" ")[2] for line in row)
-        utterances.append(Utterance(utt_id, wav, text, speaker, language, group, float(duration)))
-    return utterances
+    return list(iterate_data_dir(path, check_audio=check_audio, allow_empty=allow_empty))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from asr_dro.fileio import atomic_open, write_json
+from asr_dro.fileio import write_json
+
+_BLOCK_BYTES = 1 << 20
 
 
 def fingerprint(paths: Iterable[Path]) -> dict[str, list[int]]:
@@ -37,12 +40,46 @@ def mark_made_from(marker: Path, inputs: Mapping[str, Any]) -> None:
     write_json(marker, inputs)
 
 
+@contextmanager
+def open_if_changed(path: Path) -> Iterator[IO[str]]:
+    r"""Open a text file for writing, piece by piece; if it ends up as it was, it stays untouched.
+
+    Later stages then see an untouched input. The file appears when it is complete; parent folders are made.
+
+    Yields:
+        The open temporary file (UTF-8, ``\n`` line ends).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            if not _are_equal(temporary, path):
+                os.fsync(file.fileno())
+                os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _are_equal(first: Path, second: Path) -> bool:
+    # not filecmp, which remembers answers by size and time
+    if not second.is_file() or first.stat().st_size != second.stat().st_size:
+        return False
+    with open(first, "rb") as one, open(second, "rb") as other:
+        while block := one.read(_BLOCK_BYTES):
+            if block != other.read(_BLOCK_BYTES):
+                return False
+    return True
+
+
 def write_if_changed(path: Path, text: str) -> None:
     """Write ``text`` atomically unless the file has it already: later stages then see an untouched input."""
-    try:
-        if path.read_bytes() == text.encode():
-            return
-    except FileNotFoundError:
-        pass
-    with atomic_open(path) as file:
+    with open_if_changed(path) as file:
         file.write(text)
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove what killed runs left half-written in ``folder``; only for who holds it exclusively."""
+    for stale in folder.glob("*.tmp.*"):
+        stale.unlink(missing_ok=True)

@@ -6,17 +6,21 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asr_dro.data.data_dir import (
     FILES,
     Utterance,
     format_duration,
+    iterate_data_dir,
+    iterate_two_columns,
     read_data_dir,
     read_two_columns,
+    two_column_writer,
     validate_data_dir,
     write_data_dir,
+    write_sorted_data_dir,
     write_two_columns,
 )
 from asr_dro.errors import UserError
@@ -47,6 +51,9 @@ def test_equal_files_stay_untouched(tmp_path: Path) -> None:
 def test_two_utterances_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two utterances are called spa-1"):
         write_data_dir(tmp_path, [utterance("spa-1"), utterance("spa-1")])
+    with pytest.raises(ValueError, match="keys must be unique and sorted"):
+        write_sorted_data_dir(tmp_path, iter([utterance("spa-2"), utterance("spa-1")]))
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(samples=st.integers(1, 16_000 * 3600))
@@ -89,6 +96,24 @@ def test_only_the_first_problems_are_shown(tmp_path: Path) -> None:
         validate_data_dir(tmp_path)
 
 
+def test_good_utterances_come_before_the_problems(tmp_path: Path) -> None:
+    write_data_dir(tmp_path, [utterance(f"spa-{number}") for number in range(4)])
+    (tmp_path / "utt2dur").write_text("spa-0 1\nspa-1 nan\nspa-3 1\n")
+    utterances = iterate_data_dir(tmp_path)
+    assert [next(utterances).utt_id, next(utterances).utt_id] == ["spa-0", "spa-3"]
+    with pytest.raises(UserError, match=r"(?s)utt2dur:2: not a duration.*1 utterances .* missing, such as spa-2$"):
+        next(utterances)
+
+
+def test_files_out_of_order_do_not_seem_incomplete(tmp_path: Path) -> None:
+    write_data_dir(tmp_path, [utterance(f"spa-{number}") for number in range(4)])
+    (tmp_path / "text").write_text("spa-3 a\nspa-1 a\nspa-0 a\nspa-2 a\n")
+    with pytest.raises(UserError) as error:
+        validate_data_dir(tmp_path, check_audio=False)
+    assert str(error.value).count("comes after") == 2
+    assert "missing" not in str(error.value)
+
+
 def test_missing_binary_and_empty(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"wav\.scp is missing; run the earlier stages"):
         read_data_dir(tmp_path)
@@ -113,3 +138,32 @@ def test_two_columns(tmp_path: Path) -> None:
     for wrong in ({"a b": "c"}, {"": "c"}, {"a": "b\nc"}):
         with pytest.raises(ValueError, match="not a line of two columns"):
             write_two_columns(path, wrong)
+
+
+keys = st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1).filter(lambda key: key.split() == [key])
+values = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda value: not set(value) & {"\n", "\r"})
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mapping=st.dictionaries(keys, values))
+def test_two_columns_line_by_line(tmp_path: Path, mapping: dict[str, str]) -> None:
+    write_two_columns(tmp_path / "map", mapping)
+    assert list(iterate_two_columns(tmp_path / "map")) == sorted(mapping.items(), key=lambda pair: pair[0].encode())
+
+
+def test_order_of_two_columns(tmp_path: Path) -> None:
+    path = tmp_path / "map"
+    with two_column_writer(path) as write:
+        write("a", "1")
+        for key in ("a", "Z"):
+            with pytest.raises(ValueError, match="keys must be unique and sorted"):
+                write(key, "2")
+        write("b", "")
+    assert path.read_text() == "a 1\nb \n"
+    for text, message in {"a\na\n": "map:2: a is there twice", "b\na": "map:2: a comes after b; sort"}.items():
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            list(iterate_two_columns(path))
+    path.write_text("\na\n")
+    with pytest.raises(UserError, match="map:1: the line has no key"):
+        list(iterate_two_columns(path))

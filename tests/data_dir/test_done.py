@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from asr_dro.data.done import fingerprint, is_made_from, mark_made_from, write_if_changed
+import pytest
+
+from asr_dro.data.done import fingerprint, is_made_from, mark_made_from, open_if_changed, remove_stale, write_if_changed
 
 
 def test_marker(tmp_path: Path) -> None:
@@ -39,3 +41,21 @@ def test_write_if_changed(tmp_path: Path) -> None:
     assert (tmp_path / "new/a").stat() == before
     write_if_changed(tmp_path / "new/a", "e\n")
     assert (tmp_path / "new/a").read_text() == "e\n"
+    write_if_changed(tmp_path / "new/a", "f\n")  # as long, and within a tick of the clock
+    assert (tmp_path / "new/a").read_text() == "f\n"
+
+
+def test_interrupted_writing_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+
+    def write() -> None:
+        with open_if_changed(tmp_path / "a") as file:
+            file.write("new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "old")]
+    (tmp_path / "b.tmp.77").touch()
+    remove_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
