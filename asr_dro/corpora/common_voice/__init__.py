@@ -1,0 +1,5 @@
+"""Common Voice, every release: folders or the archives as they are downloaded."""
+
+from asr_dro.corpora.common_voice.legacy import LocaleFolder, Quarantined, Row, find_locales, read_split
+
+__all__ = ["LocaleFolder", "Quarantined", "Row", "find_locales", "read_split"]
