@@ -1,0 +1,89 @@
+"""Audio of prepared sets as training and decoding read it: any format, rate and number of channels.
+
+Legend: ``T`` samples.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr_dro.data.audio import ClipError, decode
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ
+from asr_dro.data.packed_columns import PackedStrings
+from asr_dro.errors import UserError
+
+SHORTEST_S = 0.08  # two and a half windows of 32 ms; shorter audio breaks front ends
+_LENGTHS_DIFFER = 1.5  # times the declared length, upwards or downwards, and
+_SLACK_S = 0.5  # seconds: what encoders and headers may be wrong by
+_PROBED = 100  # files that are looked for before a long run
+
+Samples = NDArray[np.float32]
+
+
+def read_audio(path: str, expected_samples: int) -> Samples:
+    """Read a file as mono at ``SAMPLE_RATE_HZ``.
+
+    Args:
+        path: Any format of libsndfile.
+        expected_samples: Length that its prepared set declares. Batches are planned with it: a file of seconds that
+            turns out to last an hour would exhaust the memory.
+
+    Returns:
+        Samples, (T,); those of a file with that rate and one channel are as libsndfile decodes them.
+
+    Raises:
+        ClipError: If the file cannot be read or is not of the declared length, small differences aside.
+    """
+    encoded = _read_bytes(path)
+    try:
+        samples: Samples = decode(encoded)
+    except ClipError:
+        raise
+    except Exception as error:  # of libraries on damaged files; one file must not end a training of days
+        raise ClipError(f"cannot be decoded: {error}") from error
+    slack = round(_SLACK_S * SAMPLE_RATE_HZ)
+    longest = _LENGTHS_DIFFER * expected_samples + slack
+    shortest = max(SHORTEST_S * SAMPLE_RATE_HZ, (expected_samples - slack) / _LENGTHS_DIFFER)
+    if not shortest <= len(samples) <= longest:
+        found_s, expected_s = len(samples) / SAMPLE_RATE_HZ, expected_samples / SAMPLE_RATE_HZ
+        raise ClipError(f"{found_s:.2f} s long, not {expected_s:.2f} s as the prepared set says")
+    return samples
+
+
+def _read_bytes(path: str) -> bytes:
+    file = Path(path)
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for ever
+            raise ClipError("not a file")
+        encoded = file.read_bytes()
+    except FileNotFoundError:
+        raise ClipError("no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ClipError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not encoded:
+        raise ClipError("zero bytes")
+    return encoded
+
+
+def check_audio_is_there(paths: PackedStrings, origin: Path) -> None:
+    """Look for some of the files before a long run: a corpus that has moved is missing as a whole.
+
+    Args:
+        paths: The second column of a ``wav.scp``.
+        origin: That file, for the message.
+
+    Raises:
+        UserError: If there are paths and none of those looked for is a file.
+    """
+    probed = [paths[position] for position in range(0, len(paths), 1 + len(paths) // _PROBED)]
+    if probed and not any(os.path.isfile(path) for path in probed):
+        here = "" if os.path.isabs(probed[0]) else f" (relative to {Path.cwd()})"
+        raise UserError(
+            f"{origin}: there is no audio; {len(probed)} of {len(paths)} files looked for, e.g. {probed[0]}{here}. "
+            "If the corpus has moved, put it back or run stage 1 again."
+        )
