@@ -14,7 +14,7 @@ check_lang_set() {
     [[ ! -f "${ASR_DRO_ROOT}/conf/lang_sets/$1.txt" ]] || return 0
   fi
   unknown=$(awk -F '\t' -v asked="$1" '
-    FNR > 1 { known[$1]; n = split($4, locales, ","); for (i = 1; i <= n; i++) known[locales[i]] }
+    FNR > 1 { known[$1]; n = split($5, locales, ","); for (i = 1; i <= n; i++) known[locales[i]] }
     END {
       n = split(asked, codes, ",")
       for (i = 1; i <= n; i++) if (codes[i] == "" || !(codes[i] in known)) printf " \"%s\"", codes[i]

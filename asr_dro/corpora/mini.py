@@ -83,7 +83,7 @@ def check_languages(codes: Sequence[str]) -> list[Language]:
         possible = [code for code, language in languages().items() if language.can_be_spoken]
         raise UserError(
             "the mini corpus cannot be made for "
-            + ", ".join(f"{language.iso639_3} ({language.name})" for language in impossible)
+            + ", ".join(f"{language.label} ({language.name})" for language in impossible)
             + ": eSpeak NG has no voice or CLDR no text. Possible: "
             + " ".join(possible)
         )
@@ -100,7 +100,7 @@ def _unfinished(out: Path, wanted: Sequence[Language], plans: Mapping[str, Langu
         folder = out / language.folder_names[0]
         if folder.exists() and not (folder / MARKER).exists():
             raise UserError(f"{folder} exists and is not a mini corpus; give another folder (MINI in db.sh)")
-        if not is_made_from(folder / MARKER, _marker(seed, plans[language.iso639_3])):
+        if not is_made_from(folder / MARKER, _marker(seed, plans[language.label])):
             if folder.exists():
                 logger.info("%s was made with other options: it will be replaced", folder)
             missing.append(language)
@@ -144,11 +144,11 @@ def make_mini_corpus(
             shutil.rmtree(stale, ignore_errors=True)
         missing = _unfinished(out, wanted, plans, seed)
         jobs = [
-            (out / language.folder_names[0], language, plans[language.iso639_3], seed)
-            for language in sorted(missing, key=lambda language: -plans[language.iso639_3].clips)
+            (out / language.folder_names[0], language, plans[language.label], seed)
+            for language in sorted(missing, key=lambda language: -plans[language.label].clips)
         ]
-        _make_all(jobs, nj, sum(plans[language.iso639_3].clips for language in missing))
-    return [language.iso639_3 for language in missing]
+        _make_all(jobs, nj, sum(plans[language.label].clips for language in missing))
+    return [language.label for language in missing]
 
 
 Job = tuple[Path, Language, LanguagePlan, int]

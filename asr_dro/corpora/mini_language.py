@@ -117,15 +117,15 @@ class _Studio:
     """Makes sentences and speaks them; the order of calls decides the bytes."""
 
     def __init__(self, language: Language, plan: LanguagePlan, seed: int) -> None:
-        name = f"{seed} {language.iso639_3}"
+        name = f"{seed} {language.label}"
         self.rng = random.Random(name)  # text seeds are hashed by SHA-512: equal on every machine
         self._noise = np.random.default_rng(list(hashlib.sha256(name.encode()).digest()[:8]))
         self._synthesizer = Synthesizer(seed)
         self._language, self._plan = language, plan
-        phrases = usable_phrases(language.cldr_locale, language.iso639_3)
-        phrases = choose_phrases(phrases, plan.phrases, language=language.iso639_3, rng=self.rng)
+        phrases = usable_phrases(language.cldr_locale, language.label)
+        phrases = choose_phrases(phrases, plan.phrases, language=language.label, rng=self.rng)
         self._sentences = SentenceMaker(
-            phrases, language=language.iso639_3, rng=self.rng, most_phrases=max(5, round(2 * plan.mean_s))
+            phrases, language=language.label, rng=self.rng, most_phrases=max(5, round(2 * plan.mean_s))
         )
         self._characters_per_s = 12.0  # corrected by what is measured
 
@@ -144,7 +144,7 @@ class _Studio:
             if _SHORTEST_CLIP_S <= duration_s <= plan.max_s:
                 return sentence, _with_noise(_level(samples, self.rng.uniform(-3, 3)), plan.snr_db, self._noise)
         raise UserError(
-            f"{self._language.iso639_3}: {_ATTEMPTS} sentences in a row took under {_SHORTEST_CLIP_S} s or over "
+            f"{self._language.label}: {_ATTEMPTS} sentences in a row took under {_SHORTEST_CLIP_S} s or over "
             f"{plan.max_s} s; ask for longer clips"
         )
 

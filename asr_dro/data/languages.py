@@ -1,4 +1,8 @@
-"""Languages: ISO 639-3 codes, Common Voice locales, and the sets of languages that a run may ask for."""
+"""Languages: one table of names and codes, and the sets of languages that a run may ask for.
+
+A language is known by its label, which is its ISO 639-3 code. Only two labels are not: ML-SUPERB holds some Japanese as
+``org_jpn`` and the Luganda of Common Voice as ``lga``, which ISO gives to another language.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import difflib
 import functools
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,20 +25,24 @@ class Language:
     """One row of ``languages.tsv``.
 
     Args:
-        iso639_3: ISO 639-3 code; the language's name in every file.
+        label: The language's name in every file; unique.
+        iso639_3: ISO 639-3 code.
         name: English name.
         script: ISO 15924 code of the usual script.
-        locales: Common Voice locales, none for a language that Common Voice lacks.
+        locales: Common Voice locales; none for a language that Common Voice lacks. A locale belongs to one label only.
         espeak_voice: eSpeak NG voice; empty if there is none.
         cldr_locale: Babel's locale with text that the voice can read; empty if there is none.
+        ml_superb: The label's part in ML-SUPERB: ``normal``, ``fewshot`` (5 training utterances); empty if it has none.
     """
 
+    label: str
     iso639_3: str
     name: str
     script: str
     locales: tuple[str, ...]
     espeak_voice: str
     cldr_locale: str
+    ml_superb: str
 
     @property
     def can_be_spoken(self) -> bool:
@@ -43,25 +51,26 @@ class Language:
 
     @property
     def folder_names(self) -> tuple[str, ...]:
-        """Names under which a release may hold this language: its locales, or its code if it has none."""
-        return self.locales or (self.iso639_3,)
+        """Names under which a release may hold this language: its locales, or its label if it has none."""
+        return self.locales or (self.label,)
 
 
 @functools.cache
 def languages() -> dict[str, Language]:
-    """Return every known language by its ISO 639-3 code."""
+    """Return every known language by its label."""
     table = {}
     for line in _TABLE.read_text(encoding="utf-8").splitlines()[1:]:
-        iso639_3, name, script, locales, voice, cldr = line.split("\t")
-        table[iso639_3] = Language(iso639_3, name, script, tuple(filter(None, locales.split(","))), voice, cldr)
+        label, iso639_3, name, script, locales, voice, cldr, ml_superb = line.split("\t")
+        locale_names = tuple(filter(None, locales.split(",")))
+        table[label] = Language(label, iso639_3, name, script, locale_names, voice, cldr, ml_superb)
     return table
 
 
 @functools.cache
-def _iso639_3_by_code() -> dict[str, str]:
-    """Map every accepted code (ISO 639-3 or Common Voice locale) to ISO 639-3."""
-    codes = {locale: language.iso639_3 for language in languages().values() for locale in language.locales}
-    return codes | {iso639_3: iso639_3 for iso639_3 in languages()}
+def _label_by_code() -> dict[str, str]:
+    """Map every accepted code (label, ISO 639-3 or Common Voice locale) to its label."""
+    codes = {locale: language.label for language in languages().values() for locale in language.locales}
+    return codes | {label: label for label in languages()}
 
 
 def _repository_root() -> Path:
@@ -76,17 +85,42 @@ def _lang_set_files() -> dict[str, Path]:
     return files
 
 
+def _lang_set_rows(path: Path) -> Iterator[list[str]]:
+    """Yield the columns of each line that names a language; ``#`` begins a comment."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if columns := line.split("#")[0].split():
+            yield columns
+
+
+def nearest_codes(code: str) -> list[str]:
+    """Return up to three known codes that may have been meant, the likeliest first.
+
+    Args:
+        code: What is not a code, such as ``FIN``, ``de-DE``, ``zh`` or ``english``.
+    """
+    known = _label_by_code()
+    wanted = code.casefold()
+    by_case = [one for one in known if one.casefold() == wanted]
+    by_name = [one.label for one in languages().values() if one.name.casefold() == wanted]
+    by_base = sorted(one for one in known if one.split("-")[0] == wanted.replace("_", "-").split("-")[0])
+    if by_case or by_name or by_base:
+        return list(dict.fromkeys(by_case + by_name + by_base))[:3]
+    spellings = {one.name.casefold(): one.label for one in languages().values()} | {one: one for one in known}
+    alike = difflib.get_close_matches(wanted, spellings, n=3, cutoff=0.5)
+    return list(dict.fromkeys(spellings[spelling] for spelling in alike))
+
+
 def _resolve(codes: Sequence[str], origin: str, hint: str) -> list[str]:
-    known = _iso639_3_by_code()
+    known = _label_by_code()
     unknown = [code for code in codes if code not in known]
     if unknown:
         described = []
         for code in unknown:
-            near = difflib.get_close_matches(code, known, n=3, cutoff=0.5)
+            near = nearest_codes(code)
             described.append(f"{code!r}" + (f" (nearest: {', '.join(near)})" if near else ""))
         raise UserError(
             f"{origin}: unknown language {', '.join(described)}; "
-            f"allowed are ISO 639-3 codes and Common Voice locales. {hint}"
+            f"allowed are ISO 639-3 codes and Common Voice locales (asr_dro/data/languages.tsv). {hint}"
         )
     return sorted({known[code] for code in codes})
 
@@ -96,10 +130,10 @@ def parse_lang_set(value: str) -> list[str]:
 
     Args:
         value: Name of a file ``conf/lang_sets/<name>.txt`` (current directory first, then the repository), or a comma
-            list of ISO 639-3 codes and Common Voice locales.
+            list of labels, ISO 639-3 codes and Common Voice locales.
 
     Returns:
-        Sorted unique ISO 639-3 codes, at least one.
+        Sorted unique labels, at least one.
 
     Raises:
         UserError: If a code is unknown or nothing is named; the message has the nearest codes and the existing sets.
@@ -107,8 +141,7 @@ def parse_lang_set(value: str) -> list[str]:
     files = _lang_set_files()
     hint = f"Sets in conf/lang_sets: {', '.join(sorted(files)) or 'none'}"
     if value in files:
-        lines = (line.split("#")[0].strip() for line in files[value].read_text(encoding="utf-8").splitlines())
-        codes, origin = [line for line in lines if line], str(files[value])
+        codes, origin = [columns[0] for columns in _lang_set_rows(files[value])], str(files[value])
     else:
         codes, origin = [code.strip() for code in value.split(",") if code.strip()], f"--lang-set {value}"
         near_sets = difflib.get_close_matches(value, files, n=1, cutoff=0.6)
@@ -117,6 +150,36 @@ def parse_lang_set(value: str) -> list[str]:
     if not codes:
         raise UserError(f"{origin}: names no language. {hint}")
     return _resolve(codes, origin, hint)
+
+
+def lang_set_corpora(value: str) -> dict[str, frozenset[str]]:
+    """Return which sub-corpora ``--lang-set`` limits its languages to.
+
+    A line of a set's file may name them in a second column, separated by commas: ``spa voxforge,mls``. A language that
+    has several lines takes the sub-corpora of all of them.
+
+    Args:
+        value: As for :func:`parse_lang_set`.
+
+    Returns:
+        Names of sub-corpora by label; a language without a second column is not in it, nor is any if ``value`` is a
+        list of codes.
+
+    Raises:
+        UserError: As :func:`parse_lang_set`.
+    """
+    parse_lang_set(value)
+    limits: dict[str, frozenset[str]] = {}
+    unlimited = set()
+    path = _lang_set_files().get(value)
+    for columns in _lang_set_rows(path) if path else ():
+        label = _label_by_code()[columns[0]]
+        names = frozenset(filter(None, ",".join(columns[1:]).split(",")))
+        if names:
+            limits[label] = limits.get(label, frozenset()) | names
+        else:
+            unlimited.add(label)
+    return {label: names for label, names in limits.items() if label not in unlimited}
 
 
 def lang_set_label(value: str) -> str:
