@@ -97,8 +97,8 @@ class TestWrapper:
 
 @pytest.mark.parametrize("lang_set", LANG_SETS, ids=lambda path: path.stem)
 def test_lang_set_is_sorted_unique_and_known(lang_set: Path) -> None:
-    lines = [line.split("#")[0].strip() for line in lang_set.read_text(encoding="utf-8").splitlines()]
-    codes = [line for line in lines if line]
+    lines = [line.split("#")[0].split() for line in lang_set.read_text(encoding="utf-8").splitlines()]
+    codes = [columns[0] for columns in lines if columns]
     assert codes == sorted(set(codes))
     assert codes
     assert not set(codes) - set(languages())

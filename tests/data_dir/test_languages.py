@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,38 @@ def test_second_column_limits_a_language_to_sub_corpora(tmp_path: Path, monkeypa
 
 def test_mini_all_is_all_that_can_be_spoken() -> None:
     assert parse_lang_set("mini_all") == [code for code, language in languages().items() if language.can_be_spoken]
+
+
+def test_sets_of_ml_superb_are_what_the_table_says() -> None:
+    table = languages()
+    assert parse_lang_set("all143") == [label for label, language in table.items() if language.ml_superb]
+    assert parse_lang_set("normal123") == [label for label, one in table.items() if one.ml_superb == "normal"]
+    assert parse_lang_set("fewshot20") == [label for label, one in table.items() if one.ml_superb == "fewshot"]
+    by_script: dict[str, list[str]] = {}
+    for label in parse_lang_set("all143"):
+        by_script.setdefault(table[label].script, []).append(label)
+    assert {path.stem for path in LANG_SETS if path.stem.startswith("script_")} == {f"script_{s}" for s in by_script}
+    for script, labels in by_script.items():
+        assert parse_lang_set(f"script_{script}") == labels
+
+
+@pytest.mark.parametrize(
+    ("name", "corpora"),
+    [
+        ("ctc_dro_set1", "ces=commonvoice cmn=fleurs nan=commonvoice pol=M-AILABS ron=fleurs spa=voxforge"),
+        ("ctc_dro_set5", "deu=voxforge eng=voxforge heb=fleurs jpn=fleurs rus=fleurs spa=fleurs"),
+    ],
+)
+def test_sets_of_the_ctc_dro_paper(name: str, corpora: str) -> None:
+    expected = {label: frozenset({corpus}) for label, corpus in (pair.split("=") for pair in corpora.split())}
+    assert lang_set_corpora(name) == expected
+    assert parse_lang_set(name) == sorted(expected)
+
+
+@pytest.mark.parametrize("path", LANG_SETS, ids=lambda path: path.stem)
+def test_generated_and_quoted_sets_name_their_source(path: Path) -> None:
+    if not path.stem.startswith("mini"):
+        assert re.search(r"^# Source: .{10,}\.", path.read_text(), flags=re.MULTILINE)
 
 
 def test_set_in_current_directory_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
