@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
 from asr_dro.fileio import atomic_open
 from asr_dro.objectives import check_objective
+from asr_dro.training.augmentation import check_augmentation
 
 REPOSITORY = Path(os.environ.get("ASR_DRO_ROOT", Path(__file__).resolve().parent.parent))
 
@@ -61,6 +62,7 @@ KEYS: dict[str, tuple[type | None, ...]] = {
     "objective": (str,),
     "objective_conf": (dict,),
     "batching": (dict,),
+    "augmentation": (dict,),
     "dev_seconds_per_batch": NUMBER,
     "select_by": (str,),
     "average_best": (int,),
@@ -73,13 +75,17 @@ AT_LEAST_ONE = ("max_epoch", "average_best", "patience")
 REQUIRED = ("encoder", "optim", "max_epoch", "objective", "batching", "seed")
 
 
+def _config_folders(axis: str) -> list[Path]:
+    return list(dict.fromkeys([Path("conf") / axis, REPOSITORY / "conf" / axis]))
+
+
 def find_config(axis: str, name: str) -> Path:
     """Find ``conf/<axis>/<name>.yaml`` in the current directory (a recipe's own file wins) or in the repository.
 
     Raises:
         UserError: If there is none; the message lists those that exist.
     """
-    folders = list(dict.fromkeys([Path("conf") / axis, REPOSITORY / "conf" / axis]))
+    folders = _config_folders(axis)
     for folder in folders:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
@@ -150,6 +156,7 @@ def compose(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     problems = find_problems(composed)
     problems += _problems_of(lambda: check_objective(composed["objective"], composed.get("objective_conf", {})))
     problems += _problems_of(lambda: BatchingConfig.from_mapping(composed["batching"]))
+    problems += _problems_of(lambda: check_augmentation({**composed.get("augmentation", {})}))
     if problems:
         raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
     return composed
@@ -197,7 +204,27 @@ def _has_type(value: object, allowed: tuple[type | None, ...]) -> bool:
     return any(value is None if type_ is None else isinstance(value, type_) for type_ in allowed)
 
 
-def compose_run(model: str, objective: str, *, seed: int, train_args: str = "") -> dict[str, Any]:
+def run_config_files(model: str, objective: str, languages: Sequence[str] = ()) -> list[Path]:
+    """Return the files of a run's configuration, later ones winning: of the model, the language, the objective.
+
+    Args:
+        model: Name of a file in conf/model.
+        objective: Name of a file in conf/objective.
+        languages: Labels of the run's languages; exactly one takes ``conf/lang/<label>.yaml`` where there is one.
+
+    Raises:
+        UserError: If there is no such model or objective.
+    """
+    files = [find_config("model", model)]
+    if len(languages) == 1:
+        overlays = [folder / f"{languages[0]}.yaml" for folder in _config_folders("lang")]
+        files += [path for path in overlays if path.is_file()][:1]
+    return [*files, find_config("objective", objective)]
+
+
+def compose_run(
+    model: str, objective: str, *, seed: int, train_args: str = "", languages: Sequence[str] = ()
+) -> dict[str, Any]:
     """Compose the configuration of a run from the names of its choices.
 
     Args:
@@ -205,16 +232,22 @@ def compose_run(model: str, objective: str, *, seed: int, train_args: str = "") 
         objective: Name of a file in conf/objective.
         seed: Seed of the run.
         train_args: ``--train-args``; wins over the files.
+        languages: Labels of the run's languages (see :func:`run_config_files`).
 
     Raises:
         UserError: With every problem found.
     """
-    files = [find_config("model", model), find_config("objective", objective)]
+    files = run_config_files(model, objective, languages)
     return compose([*map(load_yaml, files), {"seed": seed}, parse_overrides(train_args)])
 
 
-def write_run_config(path: Path, config: Mapping[str, Any]) -> None:
+def write_run_config(path: Path, config: Mapping[str, Any], files: Sequence[Path] = ()) -> None:
     """Write ``exp/<tag>/train.yaml``; never change the configuration of a training that has begun.
+
+    Args:
+        path: The file.
+        config: Composed configuration.
+        files: What it was composed of, noted at its top.
 
     Raises:
         UserError: If the experiment has checkpoints of another configuration; the message names the keys that differ.
@@ -232,4 +265,6 @@ def write_run_config(path: Path, config: Mapping[str, Any]) -> None:
             )
     with atomic_open(path) as file:
         file.write("# Composed configuration of this run; change conf/ or --train-args, not this file.\n")
+        if files:
+            file.write(f"# From {', '.join('/'.join(one.parts[-3:]) for one in files)} and --train-args.\n")
         file.write(OmegaConf.to_yaml(OmegaConf.create(dict(config))))
