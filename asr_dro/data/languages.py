@@ -67,7 +67,7 @@ def languages() -> dict[str, Language]:
 
 
 @functools.cache
-def _label_by_code() -> dict[str, str]:
+def label_by_code() -> dict[str, str]:
     """Map every accepted code (label, ISO 639-3 or Common Voice locale) to its label."""
     codes = {locale: language.label for language in languages().values() for locale in language.locales}
     return codes | {label: label for label in languages()}
@@ -98,7 +98,7 @@ def nearest_codes(code: str) -> list[str]:
     Args:
         code: What is not a code, such as ``FIN``, ``de-DE``, ``zh`` or ``english``.
     """
-    known = _label_by_code()
+    known = label_by_code()
     wanted = code.casefold()
     by_case = [one for one in known if one.casefold() == wanted]
     by_name = [one.label for one in languages().values() if one.name.casefold() == wanted]
@@ -111,7 +111,7 @@ def nearest_codes(code: str) -> list[str]:
 
 
 def _resolve(codes: Sequence[str], origin: str, hint: str) -> list[str]:
-    known = _label_by_code()
+    known = label_by_code()
     unknown = [code for code in codes if code not in known]
     if unknown:
         described = []
@@ -173,7 +173,7 @@ def lang_set_corpora(value: str) -> dict[str, frozenset[str]]:
     unlimited = set()
     path = _lang_set_files().get(value)
     for columns in _lang_set_rows(path) if path else ():
-        label = _label_by_code()[columns[0]]
+        label = label_by_code()[columns[0]]
         names = frozenset(filter(None, ",".join(columns[1:]).split(",")))
         if names:
             limits[label] = limits.get(label, frozenset()) | names
