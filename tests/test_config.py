@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from asr_dro import config
 from asr_dro.batching import BatchingConfig, EpochBatches
+from asr_dro.bin import compose_config
 from asr_dro.errors import UserError
 from asr_dro.objectives import OBJECTIVES
 
@@ -112,6 +113,82 @@ def test_a_recipes_own_file_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_unknown_choice_lists_the_known() -> None:
     with pytest.raises(UserError, match=r"no model is called 'sepconv'.*separable_conv"):
         config.find_config("model", "sepconv")
+
+
+@pytest.fixture
+def overlay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return ``conf/lang/fin.yaml`` of a recipe in the current directory, over a repository that has one too."""
+    repository, recipe = tmp_path / "repository", tmp_path / "recipe"
+    for folder, text in (
+        (repository / "conf/model", "encoder: separable_conv\noptim: adam\noptim_conf: {lr: 1e-3, eps: 0.5}\n"),
+        (repository / "conf/objective", "max_epoch: 9\nobjective: ctc\nbatching: {kind: mixed}\n"),
+        (repository / "conf/lang", "max_epoch: 8\npatience: 3\n"),
+        (recipe / "conf/lang", "max_epoch: 8\noptim_conf: {lr: 2e-3}\nencoder_conf: {dropout_p: 0.3}\n"),
+    ):
+        folder.mkdir(parents=True)
+        (folder / f"{'fin' if folder.name == 'lang' else 'one'}.yaml").write_text(text)
+    monkeypatch.chdir(recipe)
+    monkeypatch.setattr(config, "REPOSITORY", repository)
+    return recipe / "conf/lang/fin.yaml"
+
+
+def test_a_language_overlays_the_model_and_the_objective_the_language(overlay: Path) -> None:
+    composed = config.compose_run("one", "one", seed=1, languages=["fin"])
+    assert composed["optim_conf"] == {"lr": 2e-3, "eps": 0.5}, "key by key over the model"
+    assert composed["encoder_conf"] == {"dropout_p": 0.3}
+    assert composed["max_epoch"] == 9, "the objective's file wins"
+    assert "patience" not in composed, "the recipe's file stands in the place of the repository's"
+    told = config.compose_run("one", "one", seed=1, languages=["fin"], train_args="--optim_conf lr=4")
+    assert told["optim_conf"]["lr"] == 4
+    overlay.unlink()
+    assert config.compose_run("one", "one", seed=1, languages=["fin"])["patience"] == 3
+
+
+@pytest.mark.parametrize("languages", [[], ["spa"], ["fin", "spa"]])
+def test_only_a_single_language_takes_its_overlay(overlay: Path, languages: list[str]) -> None:
+    composed = config.compose_run("one", "one", seed=1, languages=languages)
+    assert composed["optim_conf"] == {"lr": 1e-3, "eps": 0.5}
+    assert [path.parent.name for path in config.run_config_files("one", "one", languages)] == ["model", "objective"]
+
+
+def test_a_mistake_in_an_overlay_is_a_mistake(overlay: Path) -> None:
+    overlay.write_text("encoder_cnf: {dropout_p: 0.3}\n")
+    with pytest.raises(UserError, match="did you mean encoder_conf"):
+        config.compose_run("one", "one", seed=1, languages=["fin"])
+
+
+def test_train_yaml_names_what_it_was_composed_of(overlay: Path, tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    config.write_run_config(path, VALID, config.run_config_files("one", "one", ["fin"]))
+    second = path.read_text().splitlines()[1]
+    assert second == "# From conf/model/one.yaml, conf/lang/fin.yaml, conf/objective/one.yaml and --train-args."
+    assert config.load_yaml(path) == VALID
+
+
+def run_compose_config(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """Run the entry point as run.sh does."""
+    monkeypatch.setattr("sys.argv", ["compose_config", "--model", "one", "--objective", "one", *arguments])
+    compose_config.main()
+
+
+def test_the_entry_point_resolves_the_language_set(overlay: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_compose_config(monkeypatch, "--lang-set", "fi", "--out", "fin.yaml")
+    assert config.load_yaml(Path("fin.yaml"))["optim_conf"]["lr"] == 2e-3
+    run_compose_config(monkeypatch, "--lang-set", "fi,es", "--out", "both.yaml")
+    assert config.load_yaml(Path("both.yaml"))["optim_conf"]["lr"] == 1e-3
+
+
+def test_the_entry_point_tells_the_mistakes_of_all_files_at_once(
+    overlay: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("data.yaml").write_text("txt: basic\ntokens: {type: words}\n")
+    with pytest.raises(UserError) as caught:
+        run_compose_config(
+            monkeypatch, "--data-conf", "data.yaml", "--lang-set", "fin,xx9", "--train-args", "--epochs 3"
+        )
+    for part in ("did you mean text", "'xx9'", "epochs is not a key"):
+        assert part in str(caught.value)
+    assert not list(Path().glob("*train*"))
 
 
 def test_a_begun_training_keeps_its_configuration(tmp_path: Path) -> None:
