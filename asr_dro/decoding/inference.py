@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from asr_dro.data.data_dir import read_two_columns
-from asr_dro.data.tokens import decode, language_tag
+from asr_dro.data.tokens import decode
 from asr_dro.experiment import CHECKPOINTS, ESPNET_CONFIG, MODEL
+from asr_dro.scoring.hypotheses import format_hypothesis
 from asr_dro.task import GroupRobustASRTask, register
 from asr_dro.training import checkpoints
 from asr_dro.training.model import GroupRobustASRModel
@@ -71,9 +72,7 @@ class Recognizer:
         for utt_ids, speech, lengths in self._batches(split, nj):
             found = self.model.greedy(speech.to(self.device), lengths.to(self.device))
             for utt_id, token_ids in zip(utt_ids, found, strict=True):
-                language, text = decode(token_ids, self.token_list)
-                tag = language_tag(language) if language else ""
-                hypotheses[utt_id] = f"{tag} {text}".strip()
+                hypotheses[utt_id] = format_hypothesis(*decode(token_ids, self.token_list))
         return hypotheses
 
     def _batches(self, split: str, nj: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:

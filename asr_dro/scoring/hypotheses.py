@@ -14,7 +14,8 @@ from asr_dro.scoring.error_rate import canonical
 N_NAMED = 5  # how many utterances a message names before it says "and N more"
 
 # The tag is a token of its own, at the very start: "[fin] hyvää". Anything like it further on is text, and is scored.
-_LANGUAGE_TAG = re.compile(r"\[([^\s\[\]]+)\]")
+# "[]" says that no language was recognised; it is written where the text itself begins with something like a tag.
+_LANGUAGE_TAG = re.compile(r"\[([^\s\[\]]*)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def split_language_tag(line: str) -> Hypothesis:
         line: A hypothesis without its utterance id. Only a first token that is a tag as a whole counts as one.
 
     Returns:
-        The canonical text and the label, ``None`` where there is no tag.
+        The canonical text and the label, ``None`` where there is no tag or an empty one.
 
     >>> split_language_tag("[fin] hyvää  päivää")
     Hypothesis(text='hyvää päivää', language='fin')
@@ -40,11 +41,26 @@ def split_language_tag(line: str) -> Hypothesis:
     text = canonical(line)
     first, _, rest = text.partition(" ")
     match = _LANGUAGE_TAG.fullmatch(first)
-    return Hypothesis(rest, match.group(1)) if match else Hypothesis(text, None)
+    return Hypothesis(rest, match.group(1) or None) if match else Hypothesis(text, None)
+
+
+def format_hypothesis(language: str | None, text: str) -> str:
+    """Write what :func:`split_language_tag` reads back.
+
+    Args:
+        language: The recognised language, None for none.
+        text: The recognised text.
+
+    Returns:
+        A line without utterance id, possibly empty.
+    """
+    if language is None:
+        return f"[] {text}" if _LANGUAGE_TAG.fullmatch(canonical(text).partition(" ")[0]) else text
+    return f"[{language}] {text}".rstrip()
 
 
 def read_hypotheses(path: Path) -> dict[str, Hypothesis]:
-    """Read ``utt [iso] words ...`` lines; the tag and the words may be missing.
+    """Read ``utt [iso] words ...`` lines; the tag and the words may be missing, and ``[]`` is no language.
 
     Raises:
         UserError: If the file is missing or an utterance is there twice.

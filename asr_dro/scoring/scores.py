@@ -16,7 +16,6 @@ from asr_dro.data.data_dir import Utterance
 from asr_dro.scoring.error_rate import ErrorCounts, canonical, count_errors
 from asr_dro.scoring.hypotheses import Hypothesis
 
-PROFILE = "basic"
 DDOF = 1  # the standard deviation divides by n - 1
 
 
@@ -44,12 +43,15 @@ class ScoredUtterance:
         return self.hypothesis.language == self.source.language
 
 
-def score_utterances(references: Iterable[Utterance], hypotheses: Mapping[str, Hypothesis]) -> list[ScoredUtterance]:
+def score_utterances(
+    references: Iterable[Utterance], hypotheses: Mapping[str, Hypothesis], *, task: str = "lid+asr"
+) -> list[ScoredUtterance]:
     """Align each hypothesis with its reference.
 
     Args:
         references: The references; their order is kept.
         hypotheses: Hypothesis by utterance id, one for each reference.
+        task: ``DataConfig.task``; where it is ``lid`` there is no text to compare, and both texts are empty.
 
     Returns:
         One entry per reference.
@@ -57,17 +59,23 @@ def score_utterances(references: Iterable[Utterance], hypotheses: Mapping[str, H
     scored = []
     for source in references:
         reference, hypothesis = canonical(source.text), hypotheses[source.utt_id]
+        if task == "lid":
+            reference, hypothesis = "", Hypothesis("", hypothesis.language)
         characters = count_errors(reference, hypothesis.text)
         words = count_errors(reference.split(), hypothesis.text.split())
         scored.append(ScoredUtterance(source, reference, hypothesis, characters, words))
     return scored
 
 
-def summarise(utterances: Sequence[ScoredUtterance]) -> dict[str, Any]:
+def summarise(
+    utterances: Sequence[ScoredUtterance], *, task: str = "lid+asr", profile: str = "basic"
+) -> dict[str, Any]:
     """Compute everything that ``scores.json`` holds about one split, but for what it was made from.
 
     Args:
         utterances: The scored utterances in any order; the result does not depend on it.
+        task: ``DataConfig.task``; without language tags (``asr``) there is no accuracy of languages.
+        profile: ``DataConfig.text``, recorded with the scores.
 
     Returns:
         JSON-ready scores: rates are fractions or ``None``, ``counts`` are the integers they come from.
@@ -76,11 +84,14 @@ def summarise(utterances: Sequence[ScoredUtterance]) -> dict[str, Any]:
     scores: dict[str, Any] = {
         "cer": _rates(by_language, _characters, "language"),
         "wer": _rates(by_language, _words, "language"),
-        "lid_accuracy": _language_identification(by_language),
+        "lid_accuracy": _language_identification(by_language, tagged=task != "asr"),
         "n_utterances": len(utterances),
-        "profile": PROFILE,
+        "profile": profile,
+        "task": task,
         "ddof": DDOF,
-        "counts": {"by_language": {name: _counts(members) for name, members in by_language.items()}},
+        "counts": {
+            "by_language": {name: _counts(members, tagged=task != "asr") for name, members in by_language.items()}
+        },
     }
     if any(utterance.source.group != utterance.source.language for utterance in utterances):
         by_group = _partition(utterances, lambda utterance: utterance.source.group)
@@ -143,15 +154,17 @@ def _rates(
     return {**summary, "micro": _or_none(sum(totals.values(), ErrorCounts()).rate), f"by_{key}": by}
 
 
-def _language_identification(parts: Mapping[str, Sequence[ScoredUtterance]]) -> dict[str, Any]:
-    """Share of utterances whose tag is right: over all, and per language."""
+def _language_identification(parts: Mapping[str, Sequence[ScoredUtterance]], *, tagged: bool) -> dict[str, Any]:
+    """Share of utterances whose tag is right: over all, and per language; ``None`` where there are no tags."""
+    if not tagged:
+        return {"micro": None, **summarise_values(dict.fromkeys(parts), key="language", worst=min)}
     right = {name: sum(utterance.language_is_right for utterance in members) for name, members in parts.items()}
     total = sum(len(members) for members in parts.values())
     summary = summarise_values({name: right[name] / len(parts[name]) for name in parts}, key="language", worst=min)
     return {"micro": sum(right.values()) / total if total else None, **summary}
 
 
-def _counts(members: Sequence[ScoredUtterance]) -> dict[str, Any]:
+def _counts(members: Sequence[ScoredUtterance], *, tagged: bool) -> dict[str, Any]:
     """Give the integers behind one language's rates, so that scores can be pooled without rounding."""
     counts: dict[str, Any] = {"n_utterances": len(members)}
     for name, of in (("cer", _characters), ("wer", _words)):
@@ -162,7 +175,7 @@ def _counts(members: Sequence[ScoredUtterance]) -> dict[str, Any]:
             "deletions": total.deletions,
             "insertions": total.insertions,
         }
-    counts["n_language_right"] = sum(utterance.language_is_right for utterance in members)
+    counts["n_language_right"] = sum(utterance.language_is_right for utterance in members) if tagged else None
     return counts
 
 

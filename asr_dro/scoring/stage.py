@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr_dro.data.config import FILE_NAME as DATA_CONFIG
 from asr_dro.data.data_dir import FILES, read_data_dir
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
@@ -15,7 +16,7 @@ from asr_dro.scoring.files import read_scores, write_scores_table, write_trn, wr
 
 logger = logging.getLogger(__name__)
 
-VERSION = "1"  # raise it when the same inputs would give other outputs
+VERSION = "2"  # raise it when the same inputs would give other outputs
 OUTPUTS = ("hyp.trn", "ref.trn", "utterances.tsv", "scores.tsv", "scores.json")
 FIRST_SPLITS = ("dev", "test")  # shown in this order, before any other
 
@@ -85,21 +86,25 @@ def score_split(data_dir: Path, decode_dir: Path) -> SplitScores:
 def input_fingerprint(data_dir: Path, decode_dir: Path) -> str:
     """Hash the files that the scores of a split are made from."""
     files = {f"reference {name}": data_dir / name for name in FILES}
-    return content_fingerprint({**files, "hypotheses": decode_dir / "text"}, version=VERSION)
+    files |= {"configuration of the data": data_dir.parent / DATA_CONFIG, "hypotheses": decode_dir / "text"}
+    return content_fingerprint(files, version=VERSION)
 
 
 def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
     """Align, summarise and write all files of one split."""
     # Here, not above: a run that has nothing to do must not pay for the imports.
+    from asr_dro.data.tokens import config_of_set
     from asr_dro.scoring.hypotheses import check_one_to_one, read_hypotheses
     from asr_dro.scoring.scores import score_utterances, summarise
 
+    config = config_of_set(data_dir.parent)
     references = read_data_dir(data_dir)
     hypotheses = read_hypotheses(decode_dir / "text")
     check_one_to_one((source.utt_id for source in references), hypotheses, where=str(decode_dir / "text"))
-    utterances = score_utterances(references, hypotheses)
-    scores = {**summarise(utterances), "made_from": made_from}
-    _warn_about_empty(scores)
+    utterances = score_utterances(references, hypotheses, task=config.task)
+    scores = {**summarise(utterances, task=config.task, profile=config.text), "made_from": made_from}
+    if config.task != "lid":
+        _warn_about_empty(scores)
     (decode_dir / "scores.json").unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last
     write_trn(decode_dir / "ref.trn", ((item.source.utt_id, item.reference) for item in utterances))
     write_trn(decode_dir / "hyp.trn", ((item.source.utt_id, item.hypothesis.text) for item in utterances))

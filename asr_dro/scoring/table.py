@@ -18,17 +18,18 @@ def format_table(scores: dict[str, Any], *, title: str) -> str:
         title: First words of the headline, e.g. the split.
 
     Returns:
-        Lines with a final line break; the worst language by CER is marked.
+        Lines with a final line break; the worst language is marked, by CER or, where there is none, by LID.
     """
     cer, wer, lid = scores["cer"], scores["wer"], scores["lid_accuracy"]
     counts = scores["counts"]["by_language"]
+    worst, measure = (cer["worst_language"], "CER") if cer["worst_language"] else (lid.get("worst_language"), "LID")
     lines = [
         f"{title}: {len(counts)} languages, {scores['n_utterances']} utterances",
         _row("language", "CER %", "WER %", "LID %", "utterances"),
     ]
     for language in cer["by_language"]:
         values = [percent(metric["by_language"][language]) for metric in (cer, wer, lid)]
-        mark = "  <- worst CER" if language == cer["worst_language"] and len(counts) > 1 else ""
+        mark = f"  <- worst {measure}" if language == worst and len(counts) > 1 else ""
         label = f"{language}  {language_name(language)}".rstrip()
         lines.append(_row(label, *values, str(counts[language]["n_utterances"])) + mark)
     lines.append(_row("mean of languages", *(percent(metric["mean"]) for metric in (cer, wer, lid)), ""))

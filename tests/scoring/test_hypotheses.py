@@ -3,9 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr_dro.errors import UserError
-from asr_dro.scoring.hypotheses import Hypothesis, check_one_to_one, read_hypotheses, split_language_tag
+from asr_dro.scoring.error_rate import canonical
+from asr_dro.scoring.hypotheses import (
+    Hypothesis,
+    check_one_to_one,
+    format_hypothesis,
+    read_hypotheses,
+    split_language_tag,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +31,8 @@ from asr_dro.scoring.hypotheses import Hypothesis, check_one_to_one, read_hypoth
         ("[fin]a b", "[fin]a b", None),  # not a token of its own: text, and scored as such
         ("a [fin] b", "a [fin] b", None),
         ("[fin] [spa] a", "[spa] a", "fin"),  # only the first is a tag
-        ("[] a", "[] a", None),
+        ("[] a", "a", None),  # "no language", said explicitly
+        ("[] [x] a", "[x] a", None),
         ("[fi n] a", "[fi n] a", None),
         ("[[fin]] a", "[[fin]] a", None),
         ("[fin\u00a0] a", "[fin ] a", None),
@@ -31,6 +41,21 @@ from asr_dro.scoring.hypotheses import Hypothesis, check_one_to_one, read_hypoth
 )
 def test_only_a_whole_first_token_is_a_tag(line: str, text: str, language: str | None) -> None:
     assert split_language_tag(line) == Hypothesis(text, language)
+
+
+@given(
+    language=st.sampled_from([None, "fin", "org_jpn"]),
+    words=st.lists(st.one_of(st.sampled_from(["[]", "[x]", "[fin]", "[[x]]", "a"]), st.text(max_size=4)), max_size=4),
+)
+def test_what_is_written_is_read_back(language: str | None, words: list[str]) -> None:
+    text = " ".join(" ".join(words).split())
+    assert split_language_tag(format_hypothesis(language, text)) == Hypothesis(canonical(text), language)
+
+
+def test_the_mark_of_no_language_is_written_only_where_it_is_needed() -> None:
+    assert format_hypothesis(None, "hyvää [x]") == "hyvää [x]"
+    assert format_hypothesis(None, "[x] hyvää") == "[] [x] hyvää"
+    assert format_hypothesis("fin", "") == "[fin]"
 
 
 def test_lines_may_lack_tag_or_text(tmp_path: Path) -> None:

@@ -85,6 +85,34 @@ def test_order_makes_no_difference_to_the_last_bit() -> None:
         assert json.dumps(scores_of(rows)) == expected
 
 
+def of_task(task: str) -> dict[str, Any]:
+    references = [Utterance(utt, "x", text, "s", language, language, 1.0) for utt, language, text, _ in ROWS]
+    hypotheses = {utt: split_language_tag(hypothesis) for utt, _, _, hypothesis in ROWS}
+    return summarise(score_utterances(references, hypotheses, task=task), task=task, profile="none")
+
+
+def test_without_tags_there_is_no_accuracy_of_languages() -> None:
+    scores, usual = of_task("asr"), scores_of(ROWS)
+    assert scores["lid_accuracy"] == {
+        **dict.fromkeys(("micro", "mean", "sd", "worst", "worst_language")),
+        "by_language": dict.fromkeys(("fin", "spa", "tur")),
+    }
+    assert scores["counts"]["by_language"]["fin"]["n_language_right"] is None
+    assert (scores["cer"], scores["wer"]) == (usual["cer"], usual["wer"])
+    assert (scores["task"], scores["profile"]) == ("asr", "none")
+
+
+def test_without_text_there_are_no_error_rates() -> None:
+    scores, usual = of_task("lid"), scores_of(ROWS)
+    for metric in ("cer", "wer"):
+        assert scores[metric] == {
+            **dict.fromkeys(("mean", "sd", "worst", "worst_language", "micro")),
+            "by_language": dict.fromkeys(("fin", "spa", "tur")),
+        }
+    assert scores["lid_accuracy"] == usual["lid_accuracy"]
+    assert list(scores) == list(usual)
+
+
 def test_nothing_is_rounded() -> None:
     rows = [("u1", "fin", "abc", "[fin] abx"), ("u2", "spa", "abcdefg", "[spa] abcdefx")]
     assert scores_of(rows)["cer"]["mean"] == (1 / 3 + 1 / 7) / 2

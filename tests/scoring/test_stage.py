@@ -94,6 +94,29 @@ def test_changed_inputs_are_scored_again(folders: tuple[Path, Path]) -> None:
     assert stage.score_all(data, decode)[0].scores["groups"]["cer"]["by_group"] == {"x": 7 / 18, "y": 0.0}
 
 
+@pytest.mark.parametrize("task", ["asr", "lid"])
+def test_tasks(folders: tuple[Path, Path], task: str, caplog: pytest.LogCaptureFixture) -> None:
+    data, decode = folders
+    usual = stage.score_all(data, decode)[0].scores
+    (data / "data.yaml").write_text(f"task: {task}\ntext: challenge2025\n", encoding="utf-8")
+    caplog.clear()
+    (result,) = stage.score_all(data, decode)
+    assert result.is_new
+    assert (result.scores["task"], result.scores["profile"]) == (task, "challenge2025")
+    table = {row["language"]: row for row in read_tsv(decode / "test" / "scores.tsv")}
+    rows = read_tsv(decode / "test" / "utterances.tsv")
+    assert caplog.records == []  # no warning of texts that the task does not have
+    if task == "asr":
+        assert result.scores["cer"] == usual["cer"]
+        assert {row["lid_accuracy"] for row in table.values()} == {""}
+    else:
+        assert result.scores["lid_accuracy"] == usual["lid_accuracy"]
+        assert {row["cer"] for row in table.values()} == {""}
+        assert {row["reference"] for row in rows} == {""}
+        assert [row["hypothesis_language"] for row in rows] == ["fin", "", "fin"]
+        assert (decode / "test" / "ref.trn").read_text() == "(fin-1-a)\n(fin-2-b)\n(spa-1-c)\n"
+
+
 def test_a_failure_in_the_middle_leaves_nothing_that_looks_finished(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,22 @@ def test_table_names_languages_and_marks_the_worst() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_without_error_rates_the_worst_accuracy_is_marked() -> None:
+    nothing = {
+        "mean": None,
+        "sd": None,
+        "micro": None,
+        "worst_language": None,
+        "by_language": {"fin": None, "spa": None},
+    }
+    accuracy = {"mean": 0.7, "sd": 0.1, "micro": 0.8, "worst_language": "spa", "by_language": {"fin": 0.9, "spa": 0.5}}
+    counts = {"by_language": {name: {"n_utterances": 10} for name in ("fin", "spa")}}
+    scores = {"cer": nothing, "wer": nothing, "lid_accuracy": accuracy, "n_utterances": 20, "counts": counts}
+    lines = format_table(scores, title="test").splitlines()
+    assert lines[2].split() == ["fin", "Finnish", "-", "-", "90.0", "10"]
+    assert lines[3].split() == ["spa", "Spanish", "-", "-", "50.0", "10", "<-", "worst", "LID"]
+
+
 def test_columns_stay_aligned_whatever_the_name() -> None:
     by_language = {"fin": 0.1, "nor": 0.2, "a-very-long-label-of-a-dialect": 0.3}
     counts = {name: {"n_utterances": 1} for name in by_language}
