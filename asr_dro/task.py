@@ -15,7 +15,10 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 
 from asr_dro.encoders.normalization import PerUtteranceNormalization
 from asr_dro.encoders.separable_conv import SeparableConvEncoder
+from asr_dro.training.augmentation import check_augmentation
+from asr_dro.training.augmenter import Augmenter
 from asr_dro.training.batches import BatchFactory, Plan
+from asr_dro.training.dataset import SpeechDataset
 from asr_dro.training.model import GroupRobustASRModel
 from asr_dro.training.processes import rank_and_world
 from asr_dro.training.schedules import TriStageLR
@@ -53,6 +56,7 @@ class GroupRobustASRTask(asr.ASRTask):  # type: ignore[misc]  # ESPnet has no ty
         group = parser.add_argument_group("asr_dro")
         group.add_argument("--data_set", type=str, help="prepared set: folder with train/, dev/, groups.txt")
         group.add_argument("--batching", action=NestedDictAction, default={}, help="options of BatchingConfig")
+        group.add_argument("--augmentation", action=NestedDictAction, default={}, help="speed and noise, in training")
         group.add_argument("--dev_seconds_per_batch", type=float, default=60.0, help="audio per dev batch")
         group.add_argument("--select_by", type=str, default="mean_cer", help="dev measure that picks epochs")
         group.add_argument("--average_best", type=int, default=1, help="number of best epochs to average")
@@ -75,20 +79,22 @@ class GroupRobustASRTask(asr.ASRTask):  # type: ignore[misc]  # ESPnet has no ty
     @classmethod
     def build_task_iter_factory(cls, args: argparse.Namespace, iter_options: Any, mode: str) -> BatchFactory:
         """Build our iterator: ESPnet's hook for batches of one's own."""
-        training = mode == "train"
-        table = UtteranceTable.read(Path(args.data_set), "train" if training else "dev")
-        if training:
+        split = "train" if mode == "train" else "dev"
+        table = UtteranceTable.read(Path(args.data_set), split)
+        if mode == "train":
             epochs = table.training_batches(args.batching, args.seed)
-            plan: Plan = lambda epoch, start: epochs.batches(epoch - 1, start)  # noqa: E731  # ESPnet counts from 1
+            plan: Plan = lambda epoch: epochs.batches(epoch - 1)  # noqa: E731  # ESPnet counts from 1
+            augmenter = Augmenter.build(check_augmentation(args.augmentation), seed=args.seed)
         else:
             batches = table.evaluation_batches(args.dev_seconds_per_batch)
             rank, world = rank_and_world()
-            plan = lambda epoch, start: batches[rank::world]  # noqa: E731
+            plan = lambda epoch: batches[rank::world]  # noqa: E731
+            augmenter = None
         return BatchFactory(
-            cls.build_dataset(args, iter_options),
-            table.utt_ids,
+            SpeechDataset.read(Path(args.data_set) / split, table, augmenter),
             plan,
-            sliced=training,
+            split=split,
+            sliced=mode == "train",
             num_workers=args.num_workers,
             pin_memory=args.ngpu > 0,
         )

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
@@ -21,6 +21,8 @@ from asr_dro.objectives.feasibility import usable_utterances
 from asr_dro.training.batches import LoadedBatches
 from asr_dro.training.processes import rank_and_world, share_of_loss
 from asr_dro.training.state import TrainingState
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -65,19 +67,22 @@ class EpochTotals:
         self.left_out = torch.zeros((), dtype=torch.int64, device=device)
         self.samples = 0
         self.padded_samples = 0
+        self.unreadable = 0
+        self.waited_s = 0.0  # for the next batch
         self.seconds = 0.0  # of the processes that ended before this one resumed
         self.start = time.perf_counter()
 
     def state(self) -> dict[str, Any]:
         """Return the sums as a checkpoint holds them."""
         tensors = {"losses": self.losses, "counts": self.counts, "left_out": self.left_out}
-        numbers = {"samples": self.samples, "padded_samples": self.padded_samples}
+        names = ("samples", "padded_samples", "unreadable", "waited_s")
+        numbers = {name: getattr(self, name) for name in names}
         return {**tensors, **numbers, "seconds": self.seconds + time.perf_counter() - self.start}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over the sums of a checkpoint."""
         for name, old in list(vars(self).items()):
-            if name == "start":
+            if name not in state:
                 continue
             value = state[name]
             setattr(self, name, value.to(old.device) if isinstance(value, Tensor) else value)
@@ -86,6 +91,7 @@ class EpochTotals:
         """Add a batch: losses (B,), infeasible utterances (B,) and the batch itself."""
         groups = batch["group"][: len(losses), 0]
         usable = usable_utterances(losses, infeasible)
+        self.unreadable += batch["n_unreadable"]
         self.losses.index_add_(0, groups, torch.where(usable, losses, 0.0).double())
         self.counts.index_add_(0, groups, usable.long())
         self.left_out += (~usable).sum()
@@ -93,15 +99,24 @@ class EpochTotals:
             self.samples += batch["samples"]
             self.padded_samples += batch["speech"].numel()
 
+    def waiting_for(self, batches: Iterable[_T]) -> Iterator[_T]:
+        """Yield the batches and add up how long each lets the training wait."""
+        before = time.perf_counter()
+        for batch in batches:
+            self.waited_s += time.perf_counter() - before
+            yield batch
+            before = time.perf_counter()
+
     def summary(self, group_names: Sequence[str]) -> dict[str, Any]:
         """Return the entries of train.jsonl that come from training, over all processes."""
         seconds = self.seconds + time.perf_counter() - self.start
-        numbers = torch.tensor([self.samples, self.padded_samples], dtype=torch.float64, device=self.losses.device)
+        own = [self.samples, self.padded_samples, self.unreadable, self.waited_s]
+        numbers = torch.tensor(own, dtype=torch.float64, device=self.losses.device)
         _, world = rank_and_world()
         if world > 1:
             for tensor in (self.losses, self.counts, self.left_out, numbers):
                 distributed.all_reduce(tensor)
-        samples, padded_samples = numbers.tolist()
+        samples, padded_samples, unreadable, waited_s = numbers.tolist()
         losses, counts = self.losses.tolist(), self.counts.tolist()
         by_group = {
             name: loss / count if count else None for name, loss, count in zip(group_names, losses, counts, strict=True)
@@ -110,7 +125,9 @@ class EpochTotals:
             "seconds": seconds,
             "audio_s_per_s": samples / SAMPLE_RATE_HZ / seconds,
             "padding": 1 - samples / padded_samples,
-            "infeasible_utterances": int(self.left_out),
+            "data_wait_share": waited_s / world / seconds,
+            "infeasible_utterances": int(self.left_out) - int(unreadable),
+            "unreadable_utterances": int(unreadable),
             "train": {"loss": sum(losses) / max(1, sum(counts)), "loss_by_group": by_group},
         }
 
@@ -138,7 +155,7 @@ def train_epoch(
         skipped_before = state.partial["skipped_before"]
     done = state.batches
     progress = tqdm(
-        batches,
+        totals.waiting_for(batches),
         desc=f"epoch {state.epoch + 1}",
         initial=done,
         total=done + len(batches),

@@ -24,7 +24,7 @@ class DevTotals:
     Attributes:
         losses: Group -> list of finite losses' sum and number.
         errors: Language -> character errors.
-        infeasible: Utterances with fewer frames than labels need.
+        infeasible: Utterances with fewer frames than labels need, or whose audio cannot be read.
     """
 
     losses: dict[str, tuple[float, int]] = field(default_factory=dict)

@@ -41,7 +41,8 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
 
         Args:
             **batch: ``speech`` (B, N), ``speech_lengths`` (B,), ``text`` (B, L) token indices, ``text_lengths`` (B,),
-                ``group`` (B, 1) group indices; ``visit_fraction`` (float): size relative to a full batch;
+                ``group`` (B, 1) group indices; ``unreadable`` (B,): whose audio could not be read;
+                ``visit_fraction`` (float): size relative to a full batch;
                 ``empty`` (bool): the one utterance only stands in for an empty slice of the batch and does not count.
 
         Returns:
@@ -63,9 +64,9 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         return loss, {"losses": losses.detach(), "infeasible": infeasible}, weight
 
     def utterance_losses(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Return the loss of each utterance (B,) and whether it has too few frames for its labels (B,)."""
+        """Return the loss of each utterance (B,) and whether it has too few frames for its labels, or no audio (B,)."""
         names = ("speech", "speech_lengths", "text", "text_lengths")
-        self._infeasible = torch.zeros_like(batch["text_lengths"], dtype=torch.bool)
+        self._infeasible = batch["unreadable"]
         losses, _, _ = super().forward(**{name: batch[name] for name in names})
         return losses, self._infeasible
 

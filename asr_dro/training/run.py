@@ -16,6 +16,7 @@ from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, LAST_CHECKPOINT, MODEL, TRAIN_CONFIG, TRAIN_LOG
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
+from asr_dro.training.augmentation import check_augmentation
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
     if model.exists():
         logger.info("%s is trained already", experiment)
         return model
+    check_audio(config, data_set)
     from asr_dro.logs import chatter_to_file, log_to_file
 
     log = experiment / TRAIN_LOG
@@ -83,6 +85,24 @@ def check_inputs(data_set: Path, experiment: Path) -> None:
             f"{experiment} was trained on other data than {data_set} holds now (tokens, groups or lengths differ). "
             f"Give this run a name of its own (--exp-tag NAME), or remove {experiment} to train it anew."
         )
+
+
+def check_audio(config: Mapping[str, Any], data_set: Path) -> None:
+    """Look for the audio of train and dev, and open all noise, before anything costs time.
+
+    Raises:
+        UserError: If a split has no audio, or noise cannot be read.
+    """
+    from asr_dro.data.audio_reading import check_audio_is_there
+    from asr_dro.data.packed_columns import read_strings
+    from asr_dro.training.noise import check_noise, find_noise
+
+    for split in SPLITS.values():
+        scp = data_set / split / "wav.scp"
+        check_audio_is_there(read_strings(scp)[1], scp)
+    noise = check_augmentation(config.get("augmentation", {})).noise
+    if noise is not None:
+        check_noise(find_noise(Path(noise.folder)))
 
 
 def find_unknown_options(config: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -234,9 +234,12 @@ def describe(record: dict[str, Any], max_epoch: int) -> str:
         f"worst {cer['worst_language'] or '-'} {percent(cer['worst'])} %",
         f"lr {record['lr']:.2e}",
         f"{record['audio_s_per_s']:6.0f} s audio/s",
+        f"waits for data {percent(record['data_wait_share'])} %",
     ]
     if record["nonfinite_steps"]:
         parts.append(f"{record['nonfinite_steps']} updates skipped (gradient not finite)")
     if record["infeasible_utterances"]:
         parts.append(f"{record['infeasible_utterances']} utterances left out (loss not finite)")
+    if record["unreadable_utterances"]:
+        parts.append(f"{record['unreadable_utterances']} utterances left out (audio cannot be read)")
     return " | ".join(parts)

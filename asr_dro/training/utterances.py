@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_dro.batching import Batch, BatchingConfig, EpochBatches
-from asr_dro.data.data_dir import SAMPLE_RATE_HZ, read_two_columns
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.data.lengths import read_groups
+from asr_dro.data.packed_columns import Ints, PackedStrings, read_integers
 from asr_dro.errors import UserError
 
 
@@ -27,9 +28,9 @@ class UtteranceTable:
         group_names: All groups of the training data, sorted.
     """
 
-    utt_ids: tuple[str, ...]
+    utt_ids: PackedStrings
     durations_s: NDArray[np.float64]
-    groups: NDArray[np.int64]
+    groups: Ints
     group_names: tuple[str, ...]
 
     @classmethod
@@ -44,19 +45,15 @@ class UtteranceTable:
             UserError: If stage 3 has not run, or its files do not belong together.
         """
         folder = data_set / split
-        try:
-            samples = read_two_columns(folder / "utt2num_samples")
-            groups = read_two_columns(folder / "group_ids")
-            names = read_groups(data_set / "groups.txt")
-        except FileNotFoundError as error:
-            raise UserError(f"{error.filename} is missing; run stage 3 (lengths and groups) first") from error
-        if samples.keys() != groups.keys():
+        utt_ids, samples = _read_column(folder / "utt2num_samples")
+        others, groups = _read_column(folder / "group_ids")
+        if not utt_ids.same_as(others):
             raise UserError(f"{folder}: utt2num_samples and group_ids hold different utterances; run stage 3 again")
         return cls(
-            utt_ids=tuple(samples),
-            durations_s=np.array([int(n) for n in samples.values()], dtype=np.float64) / SAMPLE_RATE_HZ,
-            groups=np.array([int(groups[utt_id]) for utt_id in samples], dtype=np.int64),
-            group_names=tuple(names),
+            utt_ids=utt_ids,
+            durations_s=samples / SAMPLE_RATE_HZ,
+            groups=groups,
+            group_names=tuple(read_groups(data_set / "groups.txt")),
         )
 
     def training_batches(self, batching: Mapping[str, Any], seed: int) -> EpochBatches:
@@ -73,3 +70,12 @@ class UtteranceTable:
         """Return batches of similar lengths that hold each utterance once; ``seconds_per_batch`` counts padding."""
         config = BatchingConfig(seconds_per_batch=seconds_per_batch, batches_per_update=1, count_padding=True)
         return EpochBatches(self.durations_s, np.zeros_like(self.groups), 1, config=config, seed=0).batches(0)
+
+
+def _read_column(path: Path) -> tuple[PackedStrings, Ints]:
+    """Read one integer per utterance."""
+    utt_ids, integers = read_integers(path)
+    column = integers.single
+    if column is None:
+        raise UserError(f"{path} must hold one number per utterance; run stage 3 again")
+    return utt_ids, column
