@@ -72,9 +72,7 @@ def _column_problems(request: CorpusRequest) -> Iterator[str]:
 
 def _pairs(language: str, release: Release, repairs: Mapping[str, str]) -> list[Pair]:
     """Return what holds a language once labels are repaired."""
-    labels = [label for label, target in repairs.items() if target == language]
-    if language not in repairs:
-        labels.append(language)
+    labels = [language, *(label for label, target in repairs.items() if target == language)]
     return sorted(Pair(language, corpus, label) for label in labels for corpus in release.corpora.get(label, ()))
 
 

@@ -185,12 +185,13 @@ def test_the_hubs_cache_and_its_conversion_are_found(tmp_path: Path) -> None:
 
 def test_an_id_counts_once_and_has_the_audio_of_its_row(tmp_path: Path) -> None:
     name = "cv_ces_000001"
-    write_shard(tmp_path / "train-0.parquet", [shard_row(name, "ces", 1), shard_row("cv_ces_000002", "ces", 2)])
+    other = [shard_row(name, "pol", 5), shard_row("cv_ces_000002", "pol", 6)]
+    write_shard(tmp_path / "train-0.parquet", [*other, shard_row(name, "ces", 1), shard_row("cv_ces_000002", "ces", 2)])
     write_shard(tmp_path / "dev-0.parquet", [shard_row(name, "ces", 3), shard_row(name, "ces", 4)], 1)
     part = open_corpus(request(tmp_path, "ces"))[0]
     assert reasons(part, "train") == [(f"{name}.wav", "utterance is also in dev")]
     assert reasons(part, "dev") == [(f"{name}.wav", "utterance is there twice")]
-    assert [clip.content for clip in part.audio.clips([f"{name}.wav"])] == [tone(3)]
+    assert [clip.content for clip in part.audio.clips([f"{name}.wav", "cv_ces_000002.wav"])] == [tone(3), tone(2)]
 
 
 def test_null_and_hostile_rows(tmp_path: Path) -> None:
