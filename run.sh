@@ -4,7 +4,7 @@
 #   ./run.sh                                    the mini corpus (made here, 6 languages) on the CPU, a few minutes
 #   ./run.sh --objective ctc --seed 2           one choice changed; its results lie beside the others
 #   ./run.sh --stage 5 --stop-stage 6           only decode and score
-#   COMMON_VOICE=/corpora/cv-corpus-25.0 ./run.sh --corpus common_voice --lang-set fin,kat,spa --ngpu 1
+#   COMMON_VOICE=/corpora/cv-corpus-25.0 ./run.sh --corpus common_voice --lang-set fin,kat,spa --duration 1h
 #
 # Stages: 1 data, 2 tokens, 3 lengths, 4 train, 5 decode, 6 score, 7 report. Finished work is skipped; after a kill, the
 # same command goes on. The first run installs what is needed into .venv. Results lie in exp/<tag>/ of the current folder.
@@ -15,13 +15,15 @@ ASR_DRO_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 # >>> options
 stage=1              # first stage to run
 stop_stage=7         # last stage to run
-corpus=mini          # where speech comes from; db.sh says where it lies [mini|common_voice]
+corpus=mini          # where speech comes from (db.sh) [mini|common_voice|ml_superb|manifest|hf_dataset]
 lang_set=mini6       # languages: conf/lang_sets/<name>.txt, or codes such as fin,kat,spa
+duration=all         # training audio per language: 10min, 1h, 9h, all; or another number of s, min or h
+data_conf=default    # how the corpus is read, what labels hold: conf/data/<name>.yaml
 model=separable_conv # network and optimiser: conf/model/<name>.yaml
 objective=ctc        # loss and batches: conf/objective/<name>.yaml
 decode=greedy        # search: conf/decode/<name>.yaml
 seed=1               # of weights, batches and dropout
-exp_tag=             # name of the experiment instead of <model>_<objective>_<lang_set>_s<seed>
+exp_tag=             # name of the experiment instead of <model>_<objective>_<lang_set>_s<seed> and the like
 train_args=          # changes to the training configuration, e.g. "--max_epoch 2 --optim_conf lr=1e-3"
 ngpu=0               # GPUs; 0 = CPU
 nj=2                 # processes of stages 1 and 5
@@ -38,30 +40,34 @@ exp_dir=exp          # experiments: checkpoints, hypotheses, scores, reports
   die "--stage ${stage} --stop-stage ${stop_stage}: stages go from 1 to 7, the first not after the last"
 ((nj >= 1)) || die "--nj 0: at least one process is needed"
 [[ "${exp_tag}" != */* ]] || die "--exp-tag ${exp_tag}: a name, not a path (the folder is --exp-dir)"
-variable=${corpus^^} # db.sh has one for each corpus: common_voice -> COMMON_VOICE
-[[ "${corpus}" == mini || "${stage}" != 1 || -d "${!variable}" ]] ||
-  die "--corpus ${corpus}: ${variable}='${!variable}' is not a folder; set it in db.sh or export it"
+[[ "${duration}" =~ ^(all|0*[1-9][0-9]*([.][0-9]+)?(s|min|h)|0+[.]0*[1-9][0-9]*(s|min|h))$ ]] ||
+  die "--duration ${duration}: 10min, 1h, 9h, all, or another number above 0 followed by s, min or h"
 check_lang_set "${lang_set}"
+data_conf_file=$(find_conf data "${data_conf}")
+((stage != 1)) || check_corpus "${corpus}"
 find_conf model "${model}" >/dev/null
 find_conf objective "${objective}" >/dev/null
 decode_conf=$(find_conf decode "${decode}")
 data_script=$(find_local data.sh)
 
-languages=$(lang_label "${lang_set}")
-set_dir="${data_dir}/${corpus}_${languages}"
-exp="${exp_dir}/${exp_tag:-${model}_${objective}_${languages}_s${seed}}"
-training=(--model "${model}" --objective "${objective}" --seed "${seed}" "--train-args=${train_args}")
+label=$(data_label "${lang_set}" "${duration}" "${data_conf}")
+set_dir="${data_dir}/${corpus}_${label}"
+exp="${exp_dir}/${exp_tag:-${model}_${objective}_${label}_s${seed}}"
+training=(--model "${model}" --objective "${objective}" --lang-set "${lang_set}" --seed "${seed}")
+training+=("--train-args=${train_args}")
 
 . "${ASR_DRO_ROOT}/path.sh"
 export ASR_DRO_COMMAND # environment.json records it
-trap 'explain_stop $?' EXIT
-if selected 4; then
-  python3 -m asr_dro.bin.compose_config "${training[@]}" # only checks: a typing error shows before hours of stage 1
+if selected 1 || selected 4; then
+  # Only checks: a typing error shows before hours of stage 1.
+  python3 -m asr_dro.bin.compose_config "${training[@]}" --data-conf "${data_conf_file}"
 fi
+trap 'explain_stop $?' EXIT
 
 if selected 1; then
   log "Stage 1: data     ${corpus}, ${lang_set} -> ${set_dir}"
-  bash "${data_script}" --corpus "${corpus}" --lang-set "${lang_set}" --data-dir "${data_dir}" --nj "${nj}"
+  bash "${data_script}" --corpus "${corpus}" --lang-set "${lang_set}" --duration "${duration}" \
+    --data-conf "${data_conf}" --data-dir "${data_dir}" --nj "${nj}"
 fi
 
 if selected 2; then

@@ -18,7 +18,7 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   grep -qxF "[-m][asr_dro.bin.make_mini_corpus][--lang-set][mini6][--out][${repo}/downloads/cv-corpus-mini][--nj][2]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.make_tokens][--data][${set_dir}]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.make_lengths][--data][${set_dir}]" "${calls}"
-  grep -qxF "[-m][asr_dro.bin.compose_config][--model][separable_conv][--objective][ctc][--seed][1][--train-args=][--out][${exp}/train.yaml]" "${calls}"
+  grep -qxF "[-m][asr_dro.bin.compose_config][--model][separable_conv][--objective][ctc][--lang-set][mini6][--seed][1][--train-args=][--out][${exp}/train.yaml]" "${calls}"
   grep -qxF "[-O][-m][asr_dro.bin.train][--data][${set_dir}][--exp][${exp}][--ngpu][0]" "${calls}"
   grep -qxF "[-O][-m][asr_dro.bin.decode][--data][${set_dir}][--exp][${exp}][--decode][${repo}/conf/decode/greedy.yaml][--nj][2][--ngpu][0]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.score][--data][${set_dir}][--exp][${exp}][--decode][greedy]" "${calls}"
@@ -37,7 +37,7 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   [ "$(modules)" = "decode score" ]
   : >"${calls}"
   run -0 "${repo}/run.sh" --stop_stage=1
-  [ "$(modules)" = "make_mini_corpus prepare_data" ]
+  [ "$(modules)" = "compose_config make_mini_corpus prepare_data" ]
   : >"${calls}"
   run -0 "${repo}/run.sh" --stage 7
   [ "$(modules)" = "report" ]
@@ -68,16 +68,17 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
 
 @test "a wrong name lists the right ones, without the environment" {
   unset ASR_DRO_PYTHON
-  local choice axis
-  for choice in model/separable_conv objective/ctc decode/greedy; do
-    axis=${choice%/*}
-    run -2 "${repo}/run.sh" "--${axis}" nonsense
+  local choice axis option
+  for choice in model/separable_conv objective/ctc decode/greedy data/default; do
+    axis=${choice%/*} option=${choice%/*}
+    [[ "${axis}" != data ]] || option=data-conf
+    run -2 "${repo}/run.sh" "--${option}" nonsense
     [[ "${output}" == *"no ${axis} 'nonsense'"*"there are: "*"${choice#*/}"* ]]
-    run -2 "${repo}/run.sh" "--${axis}" "../${choice}"
+    run -2 "${repo}/run.sh" "--${option}" "../${choice}"
   done
   run -2 "${repo}/run.sh" --model ""
   run -2 "${repo}/run.sh" --lang-set mini7
-  [[ "${output}" == *"no lang_sets 'mini7'"*"there are: "*mini6* ]]
+  [[ "${output}" == *"--lang-set 'mini7': no language set has this name"*"sets: "*mini6* ]]
   run -2 "${repo}/run.sh" --exp-tag a/b
   run -2 "${repo}/run.sh" --corpus librispeech
   [ ! -s "${calls}" ]
@@ -98,15 +99,82 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   done
 }
 
-@test "a corpus that is not there is refused before any work" {
-  run -2 "${repo}/run.sh" --corpus common_voice
-  [[ "${output}" == *"COMMON_VOICE=''"*"db.sh"* ]]
-  COMMON_VOICE=/nowhere run -2 "${repo}/run.sh" --corpus common_voice
+@test "an unknown language is answered with the likeliest codes" {
+  local asked expected
+  while read -r asked expected; do
+    run -2 "${repo}/run.sh" --lang-set "${asked}"
+    [[ "${output}" == *"${expected}"* ]]
+  done <<'EOF'
+FIN no language is called "FIN" (nearest: fin)
+de-DE no language is called "de-DE" (nearest: de)
+english no language is called "english" (nearest: eng)
+englsh no language is called "englsh" (nearest: eng)
+zh no language is called "zh" (nearest: zh-CN, zh-TW, zh-HK)
+fin,ZH_tw,es,jp no language is called "ZH_tw" (nearest: zh-CN, zh-TW, zh-HK), "jp" (nearest:
+fin,a\tb,*,fi no language is called "a\tb", "*" (nearest:
+EOF
+  run -0 "${repo}/run.sh" --stage 2 --stop-stage 2 --lang-set org_jpn,sv-SE,lga
+  grep -qF "[data/mini_lga+org_jpn+sv-SE]" "${calls}"
+}
+
+@test "duration and data configuration are in the names and reach stage 1" {
+  mkdir -p conf/data
+  echo "train: validated" >conf/data/ours.yaml
+  run -0 "${repo}/run.sh" --duration 10min --data-conf ours --lang-set fin
+  local name=mini_fin_10min_ours exp=exp/separable_conv_ctc_fin_10min_ours_s1
+  grep -qF "[--train-args=][--data-conf][conf/data/ours.yaml]" "${calls}"
+  grep -qF "[--duration][10min][--data-conf][conf/data/ours.yaml][--data-dir][data][--name][${name}][--nj][2]" "${calls}"
+  grep -qxF "[-m][asr_dro.bin.make_tokens][--data][data/${name}]" "${calls}"
+  grep -qF "[asr_dro.bin.train][--data][data/${name}][--exp][${exp}]" "${calls}"
+  grep -qF "[--lang-set][fin][--seed][1][--train-args=][--out][${exp}/train.yaml]" "${calls}"
+  run -0 "${repo}/run.sh" --duration 0.5h --stage 2 --stop-stage 2
+  grep -qF "[data/mini_mini6_0.5h]" "${calls}"
+  run -0 "${repo}/run.sh" --data-conf ours --stage 2 --stop-stage 2
+  grep -qF "[data/mini_mini6_ours]" "${calls}"
+}
+
+@test "a wrong duration is refused before any work, with what is allowed" {
+  local wrong
+  for wrong in 1hr 10 0h 0.0min -1h 1.h .5h "1 h" 1H ALL "" '1h;x' '1h
+2h' ../1h; do
+    run -2 "${repo}/run.sh" "--duration=${wrong}"
+    [[ "${output}" == *"--duration ${wrong}: 10min, 1h, 9h, all, or another number"* ]]
+  done
   [ ! -s "${calls}" ]
+}
+
+@test "a corpus that is not there is refused before any work, with where to get it" {
+  local corpus variable
+  for corpus in common_voice ml_superb manifest hf_dataset; do
+    variable=${corpus^^}
+    run -2 "${repo}/run.sh" --corpus "${corpus}"
+    [[ "${output}" == *"--corpus ${corpus}: ${variable} is not set; set it in db.sh or export it: ${variable}="* ]]
+    [[ "${output}" == *"${variable} names "* ]]
+    export "${variable}=/nowhere/at all"
+    run -2 "${repo}/run.sh" --corpus "${corpus}"
+    [[ "${output}" == *"${variable}='/nowhere/at all' is not there"* ]]
+    run -2 bash "${repo}/local/data.sh" --corpus "${corpus}"
+    [[ "${output}" == *"${variable}='/nowhere/at all' is not there"* ]]
+  done
+  [ ! -s "${calls}" ]
+  run -2 "${repo}/run.sh" --corpus common_voice
+  [[ "${output}" == *"Mozilla Data Collective"*"Licence: CC0-1.0"* ]]
+  run -2 "${repo}/run.sh" --corpus ml_superb
+  [[ "${output}" == *"ftshijt/mlsuperb_8th"*"espnet/ml_superb_hf"*"Licence: "* ]]
+}
+
+@test "a corpus may be a folder or a file, and is asked for in stage 1 only" {
   mkdir -p "a release"
   COMMON_VOICE="a release" run -0 "${repo}/run.sh" --corpus common_voice --stop-stage 2 --lang-set fin
   grep -qF "[--corpus][common_voice][--source][a release][--lang-set][fin]" "${calls}"
   grep -qF "[data/common_voice_fin]" "${calls}"
+  touch "a release/fi.tar.gz" mine.jsonl
+  COMMON_VOICE="a release/fi.tar.gz" run -0 "${repo}/run.sh" --corpus common_voice --stop-stage 1 --lang-set fin
+  grep -qF "[--source][a release/fi.tar.gz]" "${calls}"
+  MANIFEST=mine.jsonl run -0 "${repo}/run.sh" --corpus manifest --stop-stage 1 --lang-set fin
+  grep -qF "[--corpus][manifest][--source][mine.jsonl][--lang-set][fin]" "${calls}"
+  run -0 "${repo}/run.sh" --corpus ml_superb --stage 5 --lang-set ctc_dro_set1
+  grep -qF "[data/ml_superb_ctc_dro_set1]" "${calls}"
 }
 
 @test "an exported corpus variable wins" {
@@ -125,15 +193,18 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
 }
 
 @test "a configuration error shows before stage 1" {
-  FAIL_AT=compose_config run -1 "${repo}/run.sh" --train-args "--max_epochs 3"
-  [ "$(cat "${calls}")" = "[-m][asr_dro.bin.compose_config][--model][separable_conv][--objective][ctc][--seed][1][--train-args=--max_epochs 3]" ]
+  export FAIL_AT=compose_config
+  run -1 "${repo}/run.sh" --train-args "--max_epochs 3"
+  [ "$(cat "${calls}")" = "[-m][asr_dro.bin.compose_config][--model][separable_conv][--objective][ctc][--lang-set][mini6][--seed][1][--train-args=--max_epochs 3][--data-conf][${repo}/conf/data/default.yaml]" ]
+  run -1 "${repo}/run.sh" --stop-stage 1 --train-args "--max_epochs 3"
+  [[ "$(modules)" != *make_mini_corpus* ]]
 }
 
 @test "help takes its text from the script and needs nothing installed" {
   unset ASR_DRO_PYTHON
   run -0 "${repo}/run.sh" --help
   [ "${lines[0]}" = "$(sed -n '2s/^# //p' "${repo}/run.sh")" ]
-  for option in stage stop-stage lang-set model objective decode seed train-args ngpu nj; do
+  for option in stage stop-stage lang-set duration data-conf model objective decode seed train-args ngpu nj; do
     [[ "${output}" == *"  --${option} "* ]]
   done
   [ ! -e "${repo}/.venv" ]
@@ -158,7 +229,7 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   run -0 "${repo}/run.sh" --lang-set tiny
   grep -qF "[--decode][conf/decode/greedy.yaml]" "${calls}"
   grep -qF "[data/mini_tiny]" "${calls}"
-  [[ "${output}" == *"own data script: --corpus mini --lang-set tiny --data-dir data --nj 2"* ]]
+  [[ "${output}" == *"own data script: --corpus mini --lang-set tiny --duration all --data-conf default --data-dir data"* ]]
   [[ "$(modules)" != *make_mini_corpus* ]]
 }
 

@@ -20,7 +20,7 @@ make_sandbox() {
   for file in egs/*/*.* egs/*/conf egs/*/local; do
     [[ ! -e "${file}" ]] || { mkdir -p "${repo}/$(dirname "${file}")" && cp -R "${file}" "${repo}/${file}"; }
   done
-  unset MINI COMMON_VOICE ASR_DRO_PYTHON ASR_DRO_ROOT OMP_NUM_THREADS
+  unset MINI COMMON_VOICE ML_SUPERB MANIFEST HF_DATASET ASR_DRO_PYTHON ASR_DRO_ROOT OMP_NUM_THREADS
   cd "${work}" || return 1
 }
 
