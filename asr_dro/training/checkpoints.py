@@ -42,12 +42,20 @@ def load(path: Path) -> dict[str, Any]:
     return state
 
 
+def measure(history: Sequence[Mapping[str, Any]], select_by: str) -> str:
+    """Return the measure that ranks epochs: where dev has no text (task ``lid``), wrong languages in place of CER."""
+    if select_by in ("mean_cer", "worst_cer") and all(record["dev"]["cer"]["mean"] is None for record in history):
+        return select_by.replace("cer", "lid_error")
+    return select_by
+
+
 def rank_epochs(history: Sequence[Mapping[str, Any]], select_by: str) -> list[tuple[float, int]]:
     """Order epochs from best to worst.
 
     Args:
         history: Records of train.jsonl.
-        select_by: ``mean_cer``, ``worst_cer``, ``mean_loss`` or ``worst_loss``, all measured on dev.
+        select_by: ``mean_cer``, ``worst_cer``, ``mean_loss`` or ``worst_loss``, all measured on dev; or what
+            :func:`measure` makes of it.
 
     Returns:
         Pairs (value, epoch); an epoch without a finite value comes last, and of equal ones the later comes first.
@@ -58,10 +66,12 @@ def rank_epochs(history: Sequence[Mapping[str, Any]], select_by: str) -> list[tu
         values = {
             "mean_cer": dev["cer"]["mean"],
             "worst_cer": dev["cer"]["worst"],
+            "mean_lid_error": dev.get("lid_error", {}).get("mean"),
+            "worst_lid_error": dev.get("lid_error", {}).get("worst"),
             "mean_loss": dev["loss"],
             "worst_loss": max((x for x in dev["loss_by_group"].values() if x is not None), default=None),
         }
-        value = values[select_by]
+        value = values[measure(history, select_by)]
         ranked.append((float("inf") if value is None else float(value), int(record["epoch"])))
     return sorted(ranked, key=lambda pair: (pair[0], -pair[1]))
 
@@ -101,6 +111,7 @@ def write_final_model(folder: Path, history: Sequence[Mapping[str, Any]], *, sel
     Returns:
         The path of the model, whose existence marks a finished training.
     """
+    select_by = measure(history, select_by)
     ranked = rank_epochs(history, select_by)[:count]
     states = [load(folder / epoch_name(epoch)) for _, epoch in ranked]
     chosen = [{"epoch": epoch, select_by: value} for value, epoch in ranked]

@@ -21,6 +21,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from asr_dro.data.data_dir import read_two_columns
 from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
 from asr_dro.objectives.group_objective import GroupObjective
 from asr_dro.training import checkpoints
@@ -43,6 +44,7 @@ class RunOptions:
     """Options of the run, from ESPnet's arguments and ours (same names)."""
 
     output_dir: Path
+    data_set: str
     max_epoch: int
     seed: int
     accum_grad: int
@@ -106,6 +108,7 @@ class TrainingRun:
         self.log = TrainingLog(options.output_dir)
         self.device = torch.device("cuda" if options.ngpu else "cpu")
         self.distributed = bool(distributed_option.distributed)
+        self.dev_languages = read_two_columns(Path(options.data_set) / "dev" / "utt2lang")
         self.rank, _ = rank_and_world()
         self.main_process = self.rank == 0
         self.freezing = FreezeSchedule(state.model, options.freeze, freeze_updates=options.freeze_updates)
@@ -160,7 +163,9 @@ class TrainingRun:
             batches = train.build_iter(epoch, start=state.batches)
             trained = train_epoch(state, batches, self.epoch_options, after_update=self._after_update)
         token_list = state.model.token_list
-        measured = evaluate(state.model, dev.build_iter(epoch), device=self.device, token_list=token_list)
+        measured = evaluate(
+            state.model, dev.build_iter(epoch), device=self.device, token_list=token_list, languages=self.dev_languages
+        )
         lr = state.optimizer.param_groups[0]["lr"]
         state.epoch = epoch
         state.history.append({"epoch": epoch, "updates": state.updates, "lr": lr, **trained, "dev": measured})
@@ -221,7 +226,7 @@ def warn_about_batch_norm(model: torch.nn.Module) -> None:
 def describe(record: dict[str, Any], max_epoch: int) -> str:
     """Return an epoch's record as one aligned line for the terminal."""
     dev = record["dev"]
-    cer = dev["cer"]
+    name, errors = ("LID error", dev["lid_error"]) if dev["cer"]["mean"] is None else ("CER", dev["cer"])
 
     def percent(value: float | None) -> str:
         return "    -" if value is None else f"{100 * value:5.1f}"
@@ -230,8 +235,8 @@ def describe(record: dict[str, Any], max_epoch: int) -> str:
         f"epoch {record['epoch']:>3}/{max_epoch}",
         f"train loss {record['train']['loss']:7.2f}",
         f"dev loss {dev['loss'] if dev['loss'] is not None else float('nan'):7.2f}",
-        f"dev CER {percent(cer['mean'])} %",
-        f"worst {cer['worst_language'] or '-'} {percent(cer['worst'])} %",
+        f"dev {name} {percent(errors['mean'])} %",
+        f"worst {errors['worst_language'] or '-'} {percent(errors['worst'])} %",
         f"lr {record['lr']:.2e}",
         f"{record['audio_s_per_s']:6.0f} s audio/s",
         f"waits for data {percent(record['data_wait_share'])} %",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from asr_dro.errors import UserError
+from asr_dro.experiment import SELECTION
 from asr_dro.training import checkpoints
 
 
@@ -24,6 +26,21 @@ def test_epochs_are_ranked_by_the_chosen_measure() -> None:
 def test_an_epoch_without_a_value_comes_last_and_ties_go_to_the_later() -> None:
     history = [record(1, None), record(2, 0.2), record(3, 0.2)]
     assert [epoch for _, epoch in checkpoints.rank_epochs(history, "mean_cer")] == [3, 2, 1]
+
+
+def test_without_text_wrong_languages_rank_epochs(tmp_path: Path) -> None:
+    history = [record(1, None, None), record(2, None, None)]
+    for entry, mean, worst in zip(history, (0.2, 0.3), (0.9, 0.4), strict=True):
+        entry["dev"]["lid_error"] = {"mean": mean, "worst": worst}
+        checkpoints.save(tmp_path / checkpoints.epoch_name(entry["epoch"]), {"w": torch.tensor([1.0])})
+    assert [epoch for _, epoch in checkpoints.rank_epochs(history, "mean_cer")] == [1, 2]
+    assert [epoch for _, epoch in checkpoints.rank_epochs(history, "worst_cer")] == [2, 1]
+    checkpoints.write_final_model(tmp_path, history, select_by="worst_cer", count=1)
+    selection = json.loads((tmp_path / SELECTION).read_text(encoding="utf-8"))
+    assert (selection["select_by"], selection["averaged"]) == (
+        "worst_lid_error",
+        [{"epoch": 2, "worst_lid_error": 0.4}],
+    )
 
 
 def test_average_of_floats_but_not_of_counters_nor_of_the_objective() -> None:
