@@ -5,8 +5,10 @@ Legend: ``T`` samples.
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,10 @@ SHORTEST_S = 0.08  # two and a half windows of 32 ms; shorter audio breaks front
 _LENGTHS_DIFFER = 1.5  # times the declared length, upwards or downwards, and
 _SLACK_S = 0.5  # seconds: what encoders and headers may be wrong by
 _PROBED = 100  # files that are looked for before a long run
+_FEW = 10  # unreadable utterances that are borne however few there are, half of them at most
+_SHARE = 0.01  # of all utterances that is borne otherwise
+
+logger = logging.getLogger(__name__)
 
 Samples = NDArray[np.float32]
 
@@ -87,3 +93,43 @@ def check_audio_is_there(paths: PackedStrings, origin: Path) -> None:
             f"{origin}: there is no audio; {len(probed)} of {len(paths)} files looked for, e.g. {probed[0]}{here}. "
             "If the corpus has moved, put it back or run stage 1 again."
         )
+
+
+class UnreadableUtterances:
+    """Names the utterances that cannot be read, each once, and ends a run that lacks more than 1 %.
+
+    Args:
+        split: Where they are from, for messages.
+        consequence: What becomes of such an utterance, for messages.
+    """
+
+    def __init__(self, split: str, *, consequence: str) -> None:
+        self.split, self.consequence = split, consequence
+        self._named: set[str] = set()
+        self._epoch, self._number, self._bearable = 0, 0, 0
+
+    def begin(self, utterances: int, *, epoch: int = 1) -> None:
+        """Begin, or go on with, an epoch of so many utterances for this process."""
+        if epoch != self._epoch:
+            self._epoch, self._number = epoch, 0
+        self._bearable = max(min(_FEW, utterances // 2), int(_SHARE * utterances))
+
+    def add(self, failures: Mapping[str, str]) -> None:
+        """Count the failures of a batch.
+
+        Args:
+            failures: Reason by utterance id.
+
+        Raises:
+            UserError: If there are more than a run bears.
+        """
+        self._number += len(failures)
+        for utt_id, reason in failures.items():
+            if utt_id not in self._named:
+                self._named.add(utt_id)
+                logger.warning("%s: %s cannot be read, %s: %s", self.split, utt_id, self.consequence, reason)
+        if self._number > self._bearable:
+            raise UserError(
+                f"{self.split}: {self._number} utterances could not be read, and more than {self._bearable} are too "
+                f"many; the last: {reason}. Is the corpus still there, and whole? Mend it and start again."
+            )

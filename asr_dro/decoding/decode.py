@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asr_dro.config import load_yaml
+from asr_dro.data.audio import ClipError
+from asr_dro.data.audio_reading import check_audio_is_there, read_audio
+from asr_dro.data.packed_columns import read_integers, read_strings
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, DECODE_LOG, DECODED, HYPOTHESES, MODEL, SELECTION
 from asr_dro.fileio import atomic_open, write_json
@@ -37,7 +41,7 @@ def decode_sets(
         The files of hypotheses, one per split.
 
     Raises:
-        UserError: If the training is not finished, or the configuration has mistakes.
+        UserError: If the training is not finished, the configuration has mistakes, or audio is missing.
     """
     config = check_config(config_path)
     if not (experiment / CHECKPOINTS / MODEL).exists():
@@ -48,10 +52,12 @@ def decode_sets(
         made_from = decode_fingerprint(data_set, experiment, config_path, split)
         outputs.append(folder / HYPOTHESES)
         done = folder / DECODED
-        if not overwrite and done.exists() and load_yaml(done).get("made_from") == made_from:
+        if not overwrite and done.exists() and _is_done(load_yaml(done), made_from, data_set / split):
             logger.info("%s is decoded already", folder)
         else:
             waiting.append((split, folder, made_from))
+    for split, _, _ in waiting:
+        check_audio_is_there(read_strings(data_set / split / "wav.scp")[1], data_set / split / "wav.scp")
     if waiting:
         _decode(data_set, experiment, config, waiting, nj=nj, ngpu=ngpu)
     return outputs
@@ -74,11 +80,37 @@ def _decode(
 
         recognizer = Recognizer(data_set, experiment, config, ngpu=ngpu)
         for split, folder, made_from in waiting:
-            hypotheses = recognizer.decode_split(split, nj=nj)
+            hypotheses, unreadable = recognizer.decode_split(split, nj=nj)
             with atomic_open(folder / HYPOTHESES) as file:
                 file.writelines(f"{utt_id} {hypotheses[utt_id]}".rstrip() + "\n" for utt_id in sorted(hypotheses))
-            write_json(folder / DECODED, {"made_from": made_from, "utterances": len(hypotheses)})
-            logger.info("decoded %d utterances -> %s", len(hypotheses), folder / HYPOTHESES)
+            done = {"made_from": made_from, "utterances": len(hypotheses), "unreadable": unreadable}
+            write_json(folder / DECODED, done)
+            logger.info("decoded %d utterances -> %s", len(hypotheses) - len(unreadable), folder / HYPOTHESES)
+            if unreadable:
+                logger.warning("%s: %d hypotheses are empty: audio cannot be read", split, len(unreadable))
+
+
+def _is_done(done: Mapping[str, Any], made_from: str, folder: Path) -> bool:
+    """Tell whether a split is decoded: from the same inputs, and no audio has been mended since.
+
+    Args:
+        done: What was written after decoding.
+        made_from: Fingerprint of the inputs as they are now.
+        folder: The split in the prepared set.
+    """
+    if done.get("made_from") != made_from:
+        return False
+    unreadable = done.get("unreadable")
+    if not unreadable:
+        return True
+    utt_ids, paths = read_strings(folder / "wav.scp")
+    lengths = read_integers(folder / "utt2num_samples")[1]
+    for position, utt_id in enumerate(utt_ids):
+        if utt_id in unreadable:
+            with contextlib.suppress(ClipError):
+                read_audio(paths[position], int(lengths[position][0]))
+                return False
+    return True
 
 
 def check_config(path: Path) -> dict[str, Any]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import soundfile
 import torch
 import yaml
 from torch import Tensor
@@ -18,12 +17,14 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from asr_dro.data.data_dir import read_two_columns
+from asr_dro.data.audio_reading import UnreadableUtterances
 from asr_dro.data.tokens import decode
 from asr_dro.experiment import CHECKPOINTS, ESPNET_CONFIG, MODEL
 from asr_dro.scoring.hypotheses import format_hypothesis
 from asr_dro.task import GroupRobustASRTask, register
 from asr_dro.training import checkpoints
+from asr_dro.training.batches import DrawSampler, start_worker
+from asr_dro.training.dataset import Example, SpeechDataset
 from asr_dro.training.model import GroupRobustASRModel
 from asr_dro.training.utterances import UtteranceTable
 
@@ -44,6 +45,34 @@ def load_model(experiment: Path, device: torch.device) -> GroupRobustASRModel:
     return model
 
 
+class Decoded(NamedTuple):
+    """A decoded split.
+
+    Attributes:
+        hypotheses: By utterance id; empty where the audio could not be read.
+        unreadable: Why, for those.
+    """
+
+    hypotheses: dict[str, str]
+    unreadable: dict[str, str]
+
+
+class ReadBatch(NamedTuple):
+    """Some utterances of a split.
+
+    Attributes:
+        utt_ids: Those that could be read, ``B``.
+        speech: Their samples, (B, N), padded with zeros.
+        lengths: Their numbers of samples, (B,).
+        failures: Why others could not be read, by utterance id.
+    """
+
+    utt_ids: list[str]
+    speech: Tensor
+    lengths: Tensor
+    failures: dict[str, str]
+
+
 class Recognizer:
     """A model and its tokens.
 
@@ -61,42 +90,54 @@ class Recognizer:
         self.model = load_model(experiment, self.device)
         self.token_list = self.model.token_list  # the model's own, whatever the prepared set says by now
 
-    def decode_split(self, split: str, *, nj: int = 1) -> dict[str, str]:
+    def decode_split(self, split: str, *, nj: int = 1) -> Decoded:
         """Return the hypothesis of each utterance: language tag (if one was recognised), then the text.
 
         Args:
             split: ``dev`` or ``test``.
             nj: Processes that read audio.
-        """
-        hypotheses = {}
-        for utt_ids, speech, lengths in self._batches(split, nj):
-            found = self.model.greedy(speech.to(self.device), lengths.to(self.device))
-            for utt_id, token_ids in zip(utt_ids, found, strict=True):
-                hypotheses[utt_id] = format_hypothesis(*decode(token_ids, self.token_list))
-        return hypotheses
 
-    def _batches(self, split: str, nj: int) -> Iterator[tuple[list[str], Tensor, Tensor]]:
-        """Yield utterance ids, samples (B, N) and lengths (B,), with a progress bar."""
+        Raises:
+            UserError: If more than a few utterances cannot be read.
+        """
+        decoded = Decoded({}, {})
+        unreadable = UnreadableUtterances(split, consequence="its hypothesis is empty")
+        for batch in self._batches(split, nj, unreadable):
+            unreadable.add(batch.failures)
+            decoded.unreadable.update(batch.failures)
+            decoded.hypotheses.update(dict.fromkeys(batch.failures, ""))
+            if not batch.utt_ids:
+                continue
+            found = self.model.greedy(batch.speech.to(self.device), batch.lengths.to(self.device))
+            for utt_id, token_ids in zip(batch.utt_ids, found, strict=True):
+                decoded.hypotheses[utt_id] = format_hypothesis(*decode(token_ids, self.token_list))
+        return decoded
+
+    def _batches(self, split: str, nj: int, unreadable: UnreadableUtterances) -> Iterator[ReadBatch]:
+        """Yield batches with a progress bar."""
         table = UtteranceTable.read(self.data_set, split)
-        wav = read_two_columns(self.data_set / split / "wav.scp")
-        batches = [batch.indices for batch in table.evaluation_batches(self.seconds_per_batch)]
-        items: list[list[tuple[str, str]]] = [
-            [(table.utt_ids[i], wav[table.utt_ids[i]]) for i in indices] for indices in batches
-        ]
+        dataset = SpeechDataset.read(self.data_set / split, table)
+        unreadable.begin(len(dataset))
         loader: DataLoader[Any] = DataLoader(
-            items,  # type: ignore[arg-type]  # a list is a map-style data set
-            batch_size=None,
+            dataset,
+            batch_sampler=DrawSampler(table.evaluation_batches(self.seconds_per_batch)),
             num_workers=max(0, nj - 1),
-            collate_fn=read_batch,
+            collate_fn=collate,
+            worker_init_fn=start_worker,
         )
-        with tqdm(total=len(table.utt_ids), unit="utt", desc=f"decode {split}", disable=None) as progress:
+        with tqdm(total=len(dataset), unit="utt", desc=f"decode {split}", disable=None) as progress:
             for batch in loader:
                 yield batch
-                progress.update(len(batch[0]))
+                progress.update(len(batch.utt_ids) + len(batch.failures))
 
 
-def read_batch(items: Sequence[tuple[str, str]]) -> tuple[list[str], Tensor, Tensor]:
-    """Read (utterance id, audio file) pairs into ids, padded samples (B, N) and lengths (B,)."""
-    samples = [torch.from_numpy(soundfile.read(path, dtype="float32")[0]) for _, path in items]
-    lengths = torch.tensor([len(s) for s in samples])
-    return [utt_id for utt_id, _ in items], pad_sequence(samples, batch_first=True), lengths
+def collate(examples: Sequence[Example]) -> ReadBatch:
+    """Pad what could be read to a batch."""
+    read = [example for example in examples if not example.failure]
+    samples = [torch.from_numpy(example.arrays["speech"]) for example in read]
+    return ReadBatch(
+        [example.utt_id for example in read],
+        pad_sequence(samples, batch_first=True) if samples else torch.zeros(0, 0),
+        torch.tensor([len(s) for s in samples]),
+        {example.utt_id: example.failure for example in examples if example.failure},
+    )

@@ -12,8 +12,9 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from torch.utils.data import DataLoader
 
 from asr_dro.batching import Batch, shard
+from asr_dro.data.audio_reading import UnreadableUtterances
 from asr_dro.data.packed_columns import Ints
-from asr_dro.training.dataset import Collate, Draw, SpeechDataset, UnreadableUtterances
+from asr_dro.training.dataset import Collate, Draw, SpeechDataset
 from asr_dro.training.processes import rank_and_world
 
 Plan = Callable[[int], Sequence[Batch]]
@@ -67,7 +68,9 @@ class DrawSampler:
         world: Number of processes.
     """
 
-    def __init__(self, batches: Sequence[Batch], epoch: int, *, start: int, rank: int, world: int) -> None:
+    def __init__(
+        self, batches: Sequence[Batch], epoch: int = 1, *, start: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
         sizes = [len(batch.indices) for batch in batches]
         occurrences = count_occurrences(np.concatenate([np.zeros(0, np.int64), *(batch.indices for batch in batches)]))
         begins = np.cumsum([0, *sizes])
@@ -129,13 +132,13 @@ class BatchFactory(AbsIterFactory):  # type: ignore[misc]  # ESPnet has no type 
         self.sliced = sliced
         self.num_workers = num_workers
         self.pin_memory = pin_memory
-        self.unreadable = UnreadableUtterances(split)
+        self.unreadable = UnreadableUtterances(split, consequence="left out of the loss")
 
     def build_iter(self, epoch: int, shuffle: bool | None = None, *, start: int = 0) -> LoadedBatches:
         """Return the batches of ``epoch`` from number ``start`` on; ``shuffle`` is ESPnet's and has no effect."""
         rank, world = rank_and_world() if self.sliced else (0, 1)
         batches = self.plan(epoch)
-        self.unreadable.begin(epoch, sum(len(batch.indices) for batch in batches) // world)
+        self.unreadable.begin(sum(len(batch.indices) for batch in batches) // world, epoch=epoch)
         loader: DataLoader[Any] = DataLoader(
             self.dataset,
             # Each process takes every world-th utterance of a batch; all see every batch, so that they stay in step.
@@ -143,7 +146,7 @@ class BatchFactory(AbsIterFactory):  # type: ignore[misc]  # ESPnet has no type 
             num_workers=self.num_workers,
             collate_fn=Collate(),
             pin_memory=self.pin_memory,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             # The loader draws a seed from the global generator; one of its own keeps the training's draws the same
             # whether an epoch runs through or is resumed.
             generator=torch.Generator().manual_seed(epoch),
@@ -151,7 +154,8 @@ class BatchFactory(AbsIterFactory):  # type: ignore[misc]  # ESPnet has no type 
         return LoadedBatches(loader, batches[start:], self.unreadable, rank)
 
 
-def _start_worker(_worker: int) -> None:
+def start_worker(_worker: int) -> None:
+    """Prepare a process that reads audio."""
     torch.set_num_threads(1)
     # The MP3 decoder writes to the terminal about damaged files; what matters of it is in the reason we log.
     devnull = os.open(os.devnull, os.O_WRONLY)

@@ -9,8 +9,7 @@ Legend: ``B`` utterances, ``T`` samples, ``L`` labels.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,13 +28,9 @@ from asr_dro.errors import UserError
 from asr_dro.training.augmenter import Augmenter
 from asr_dro.training.utterances import UtteranceTable
 
-logger = logging.getLogger(__name__)
-
 LABEL_PADDING = -1  # ESPnet's ignore_id
 UNREADABLE = "unreadable"
 _STAND_IN_AMPLITUDE = 1e-3
-_FEW = 10  # unreadable utterances that an epoch bears however small it is, half of it at most
-_SHARE = 0.01  # of an epoch's utterances that it bears otherwise
 
 
 class Draw(NamedTuple):
@@ -140,43 +135,3 @@ class Collate:
         utt_ids, tensors = self.pad([(example.utt_id, example.arrays) for example in examples])
         tensors[UNREADABLE] = torch.tensor([bool(example.failure) for example in examples])
         return utt_ids, tensors, {example.utt_id: example.failure for example in examples if example.failure}
-
-
-class UnreadableUtterances:
-    """Names the utterances that cannot be read, each once, and ends a training that lacks too many.
-
-    Args:
-        what: What they are, for messages, e.g. ``train``.
-    """
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self._named: set[str] = set()
-        self._epoch, self._number, self._bearable = 0, 0, 0
-
-    def begin(self, epoch: int, utterances: int) -> None:
-        """Begin, or go on with, an epoch of so many utterances for this process."""
-        if epoch != self._epoch:
-            self._epoch, self._number = epoch, 0
-        self._bearable = max(min(_FEW, utterances // 2), int(_SHARE * utterances))
-
-    def add(self, failures: Mapping[str, str]) -> None:
-        """Count the failures of a batch.
-
-        Args:
-            failures: Reason by utterance id.
-
-        Raises:
-            UserError: If there are more in this epoch than a training bears.
-        """
-        self._number += len(failures)
-        for utt_id, reason in failures.items():
-            if utt_id not in self._named:
-                self._named.add(utt_id)
-                logger.warning("%s: %s cannot be read and is left out: %s", self.what, utt_id, reason)
-        if self._number > self._bearable:
-            raise UserError(
-                f"{self.what}: {self._number} utterances could not be read in epoch {self._epoch}, more than 1 %; the "
-                f"last: {reason}. Is the corpus still there, and whole? Mend it and start again: the training goes on "
-                "from its last checkpoint."
-            )
