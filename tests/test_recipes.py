@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from asr_dro.config import compose_run
+from asr_dro.data.config import TASKS, TEXT_PROFILES, TOKEN_TYPES, DataConfig, TokenConfig, read_data_config
 from asr_dro.data.languages import lang_set_label, languages
 from tests.shell_sandbox import ROOT, make_sandbox
 
@@ -26,7 +28,13 @@ SCRIPTS_WITH_OPTIONS = sorted(
     for script in [ROOT / "run.sh", *ROOT.glob("tools/*.sh"), *ROOT.glob("local/*.sh")]
     if "# >>> options" in script.read_text(encoding="utf-8")
 )
-AXES = {"model": "yaml", "objective": "yaml", "decode": "yaml", "lang_set": "txt"}
+AXES = {
+    "model": "model/{}.yaml",
+    "objective": "objective/{}.yaml",
+    "decode": "decode/{}.yaml",
+    "data_conf": "data/{}.yaml",
+    "lang_set": "lang_sets/{}.txt",
+}
 
 
 def read_options(script: Path) -> dict[str, str]:
@@ -86,7 +94,7 @@ class TestWrapper:
         for name, value in wrapper_options(wrapper).items():
             assert name in known, f"run.sh has no option {name}"
             if name in AXES:
-                file = f"conf/{name.replace('lang_set', 'lang_sets')}/{value}.{AXES[name]}"
+                file = f"conf/{AXES[name].format(value)}"
                 assert (wrapper.parent / file).is_file() or (ROOT / file).is_file(), f"no {file}"
 
     def test_has_a_readme_with_its_command(self, wrapper: Path) -> None:
@@ -111,6 +119,24 @@ def test_config_says_what_it_is(config: Path) -> None:
     values: Any = yaml.safe_load(text)
     assert isinstance(values, dict)
     assert values
+
+
+@pytest.mark.parametrize(
+    "config", [path for path in CONFIGS if path.parent.name == "data"], ids=lambda path: f"{path.parts[-4]}-{path.stem}"
+)
+def test_data_config_is_understood(config: Path) -> None:
+    assert read_data_config(config)
+
+
+def test_every_key_of_data_configs_is_documented() -> None:
+    readme = (ROOT / "conf" / "README.md").read_text(encoding="utf-8").split("## `conf/data`")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z_.]+)` \|.*\| (.+) \|$", readme, flags=re.MULTILINE)
+    defaults = {key: value for key, value in DataConfig().as_mapping().items() if key != "tokens"}
+    defaults |= {f"tokens.{key}": value for key, value in asdict(TokenConfig()).items()}
+    shown = {key: yaml.safe_load(default.replace("`", "")) for key, default in rows}
+    assert shown == defaults
+    for name in (*TEXT_PROFILES, *TOKEN_TYPES, *TASKS):
+        assert f"`{name}`" in readme
 
 
 @pytest.mark.parametrize("objective", [path.stem for path in sorted(ROOT.glob("conf/objective/*.yaml"))])
