@@ -75,6 +75,14 @@ def test_repairs_name_labels_that_exist_and_say_why() -> None:
     assert chosen_repairs([]) == {}
 
 
+def test_the_repaired_language_set_is_what_all_repairs_leave() -> None:
+    path = ROOT / "egs" / "ml_superb" / "conf" / "lang_sets" / "repaired140.txt"
+    listed = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    targets, labels = chosen_repairs(["all"]), {label for label, language in languages().items() if language.ml_superb}
+    assert len(labels) == 143
+    assert listed == sorted({targets.get(label, label) for label in labels})
+
+
 def test_without_repairs_labels_are_the_benchmarks(release: Path) -> None:
     parts = open_corpus(request(release, "jpn org_jpn lga lug ori ory frr ara"))
     assert languages_by_part(list(parts)) == {f"{label}/{corpus}": {label} for corpus, _, label in PAIRS}
