@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from tests.shell_sandbox import ROOT, Sandbox, make_sandbox
+from tests.shell_sandbox import CORPUS_VARIABLES, ROOT, Sandbox, make_sandbox
 
+FILE_ENDINGS = {".gz", ".tar", ".json", ".jsonl"}  # of corpora that are one file
 READMES = [ROOT / "README.md", *sorted(ROOT.glob("egs/**/README.md"))]
 
 
@@ -43,11 +44,16 @@ def split_command(command: str) -> tuple[dict[str, str], list[str]]:
 
 def run_with_recorder(command: str, sandbox: Sandbox) -> None:
     """Run the command as it stands; it must succeed and call stages (or show its help)."""
-    corpora = {name: path for name, path in split_command(command)[0].items() if name != "ASR_DRO_PYTHON"}
-    for path in corpora.values():  # a corpus of the reader's, which is not here
-        replacement = sandbox.root / "a corpus" / Path(path).name
-        replacement.mkdir(parents=True)
-        command = command.replace(path, shlex.quote(str(replacement)))
+    assignments = split_command(command)[0]
+    for name in CORPUS_VARIABLES:  # a corpus of the reader's, which is not here
+        if path := assignments.get(name):
+            replacement = sandbox.root / "a corpus" / Path(path).name
+            replacement.parent.mkdir(parents=True, exist_ok=True)
+            if replacement.suffix in FILE_ENDINGS:
+                replacement.touch()
+            else:
+                replacement.mkdir()
+            command = command.replace(path, shlex.quote(str(replacement)))
     result = sandbox.run(command)
     assert result.returncode == 0, result.stderr
     if "--help" in command:
