@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asr_dro.data import out_of_vocabulary
 from asr_dro.data.data_dir import read_two_columns
 from asr_dro.errors import UserError
 from asr_dro.fileio import read_json_lines
@@ -15,7 +16,7 @@ from asr_dro.fingerprint import content_fingerprint
 from asr_dro.scoring.files import read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
-VERSION = "1"  # raise it when the same inputs and templates would give another report
+VERSION = "2"  # raise it when the same inputs and templates would give another report
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -54,7 +55,8 @@ class Sources:
         named = {
             name: self.exp_dir / name for name in ("train.yaml", "environment.json", "train.jsonl", "groups.jsonl")
         }
-        named["quarantine.tsv"] = self.data_dir / "quarantine.tsv"
+        for name in ("quarantine.tsv", out_of_vocabulary.FILE_NAME):
+            named[name] = self.data_dir / name
         for name in ("utt2dur", "utt2lang"):
             named[f"train {name}"] = self.data_dir / "train" / name
         for split in self.splits:
@@ -79,6 +81,7 @@ class Inputs:
         epochs: Lines of ``train.jsonl``.
         updates: Lines of ``groups.jsonl``.
         quarantine: Rows of ``quarantine.tsv``, ``None`` if absent.
+        out_of_vocabulary: Rows of ``oov.tsv``, ``None`` if absent.
     """
 
     sources: Sources
@@ -91,6 +94,7 @@ class Inputs:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
     quarantine: list[dict[str, str]] | None = None
+    out_of_vocabulary: list[dict[str, str]] | None = None
 
     @property
     def main_scores(self) -> Mapping[str, Any]:
@@ -143,7 +147,7 @@ def read_inputs(sources: Sources) -> Inputs:
         if read is None:
             raise UserError(f"{files[f'scores {split}']}: not a score file; run stage 6 (score) again")
         scores[split] = read
-    quarantine = files["quarantine.tsv"]
+    quarantine, unknown = files["quarantine.tsv"], files[out_of_vocabulary.FILE_NAME]
     config_text = _read_text(files["train.yaml"])
     return Inputs(
         sources=sources,
@@ -156,6 +160,7 @@ def read_inputs(sources: Sources) -> Inputs:
         epochs=_read_lines(files["train.jsonl"]),
         updates=_read_lines(files["groups.jsonl"]),
         quarantine=read_tsv(quarantine, ("language", "split", "reason")) if quarantine.exists() else None,
+        out_of_vocabulary=read_tsv(unknown, out_of_vocabulary.COLUMNS) if unknown.exists() else None,
     )
 
 

@@ -21,15 +21,45 @@ NO_TAG = ""  # what utterances.tsv says where the hypothesis has no language tag
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What languages are compared by: the CER, or for labels without text the share of wrong languages.
+
+    Attributes:
+        short: Name for heads of columns.
+        long: Name for sentences.
+        summary: ``mean``, ``sd``, ``worst``, ``worst_language``, ``micro``, ``by_language``: fractions.
+    """
+
+    short: str
+    long: str
+    summary: Mapping[str, Any]
+
+
+def main_measure(scores: Mapping[str, Any]) -> Measure:
+    """Choose what languages are compared by."""
+    accuracy = scores["lid_accuracy"]
+    if scores["cer"]["mean"] is not None or accuracy["micro"] is None:
+        return Measure("CER", "character error rate", scores["cer"])
+    summary: dict[str, Any] = {name: _wrong(accuracy[name]) for name in ("mean", "worst", "micro")}
+    summary |= {name: accuracy[name] for name in ("sd", "worst_language")}
+    summary["by_language"] = {name: _wrong(value) for name, value in accuracy["by_language"].items()}
+    return Measure("LID error", "share of utterances that were given a wrong language", summary)
+
+
+def _wrong(accuracy: float | None) -> float | None:
+    return None if accuracy is None else 1 - accuracy
+
+
+@dataclass(frozen=True, slots=True)
 class LanguageRow:
-    """One language; error rates are fractions of the reference length, ``None`` where unknown."""
+    """One language; error rates are fractions, ``None`` where unknown; ``error`` is that of the main measure."""
 
     code: str
     name: str
     train_s: float | None
     n_utterances: int
-    cer: float | None
-    dev_cer: float | None
+    error: float | None
+    dev_error: float | None
     wer: float | None
     lid: float | None
     substitutions: float | None
@@ -40,11 +70,12 @@ class LanguageRow:
 
 
 def language_rows(inputs: Inputs) -> list[LanguageRow]:
-    """Collect what is known of each language, the worst CER first."""
+    """Collect what is known of each language, the worst first."""
     scores = inputs.main_scores
-    cer = scores["cer"]["by_language"]
+    summary = main_measure(scores).summary
+    errors, worst = summary["by_language"], summary["worst_language"]
     dev = _dev_rates(inputs)
-    top = max((rate for rate in cer.values() if rate is not None), default=1.0)
+    top = max((rate for rate in errors.values() if rate is not None), default=1.0)
     rows = []
     for code, counts in scores["counts"]["by_language"].items():
         length = counts["cer"]["reference_length"]
@@ -54,18 +85,18 @@ def language_rows(inputs: Inputs) -> list[LanguageRow]:
                 name=name_of(code),
                 train_s=inputs.train_s.get(code),
                 n_utterances=counts["n_utterances"],
-                cer=cer[code],
-                dev_cer=dev.get(code),
+                error=errors[code],
+                dev_error=dev.get(code),
                 wer=scores["wer"]["by_language"][code],
                 lid=scores["lid_accuracy"]["by_language"][code],
                 substitutions=counts["cer"]["substitutions"] / length if length else None,
                 deletions=counts["cer"]["deletions"] / length if length else None,
                 insertions=counts["cer"]["insertions"] / length if length else None,
-                bar=plot.bar(cer[code], top=top, style="worst" if code == scores["cer"]["worst_language"] else ""),
-                is_worst=code == scores["cer"]["worst_language"],
+                bar=plot.bar(errors[code], top=top, style="worst" if code == worst else ""),
+                is_worst=code == worst,
             )
         )
-    return sorted(rows, key=lambda row: (1.0 if row.cer is None else -row.cer, row.code))
+    return sorted(rows, key=lambda row: (1.0 if row.error is None else -row.error, row.code))
 
 
 def error_chart(inputs: Inputs, rows: list[LanguageRow]) -> dict[str, Any]:
@@ -78,33 +109,35 @@ def error_chart(inputs: Inputs, rows: list[LanguageRow]) -> dict[str, Any]:
     Returns:
         ``overview`` (a chart of all, or empty), ``bars`` (row and its picture), ``n_hidden`` languages without a bar.
     """
-    mean = inputs.main_scores["cer"]["mean"]
-    shown = [row for row in rows if row.cer is not None]
-    top = plot.linear_scale([max(row.cer or 0.0, row.dev_cer or 0.0) for row in shown]).high
+    measure = main_measure(inputs.main_scores)
+    mean = measure.summary["mean"]
+    shown = [row for row in rows if row.error is not None]
+    top = plot.linear_scale([max(row.error or 0.0, row.dev_error or 0.0) for row in shown]).high
     overview = Markup()
     if len(shown) > MAX_BARS:
         columns = [
-            (f"{row.name} ({row.code}): {percent(row.cer)} %", row.cer or 0.0, row.dev_cer, _style(row))
+            (f"{row.name} ({row.code}): {percent(row.error)} %", row.error or 0.0, row.dev_error, _style(row))
             for row in shown
         ]
-        label = f"Character error rate of {len(shown)} languages, from the worst to the best"
+        label = f"{measure.long.capitalize()} of {len(shown)} languages, from the worst to the best"
         overview = plot.column_plot(columns, label=label, y_format=percent_tick, mean=mean)
         shown = shown[:N_WORST_BARS]
-    bars = [(row, plot.bar(row.cer, top=top, style=_style(row), marker=row.dev_cer, mean=mean)) for row in shown]
+    bars = [(row, plot.bar(row.error, top=top, style=_style(row), marker=row.dev_error, mean=mean)) for row in shown]
     return {"overview": overview, "bars": bars, "n_hidden": len(rows) - len(shown), "has_dev": bool(_dev_rates(inputs))}
 
 
 def headline(inputs: Inputs) -> dict[str, Any]:
     """Collect the numbers at the top of the report."""
     scores = inputs.main_scores
-    worst = scores["cer"]["worst_language"]
+    summary = main_measure(scores).summary
+    worst = summary["worst_language"]
     return {
         "split": inputs.sources.main_split,
-        "mean": scores["cer"]["mean"],
-        "worst": scores["cer"]["worst"],
+        "mean": summary["mean"],
+        "worst": summary["worst"],
         "worst_code": worst,
         "worst_name": name_of(worst) if worst else "",
-        "sd": scores["cer"]["sd"],
+        "sd": summary["sd"],
         "lid": scores["lid_accuracy"]["micro"],
         "wer": scores["wer"]["mean"],
         "n_languages": len(scores["cer"]["by_language"]),
@@ -113,14 +146,16 @@ def headline(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def confusion(inputs: Inputs) -> dict[str, Any]:
-    """Count which language is taken for which.
+def confusion(inputs: Inputs) -> dict[str, Any] | None:
+    """Count which language is taken for which; ``None`` where labels have no language tag.
 
     Returns:
         ``pairs``: the most frequent mistakes (language, what it was taken for, utterances, share of the language);
         ``n_pairs``: how many different ones there are; ``matrix``: ``columns`` and ``rows`` of shares for few
         languages, ``None`` for many; ``n_wrong`` utterances.
     """
+    if inputs.main_scores["lid_accuracy"]["micro"] is None:
+        return None
     totals = Counter(row["language"] for row in inputs.utterances)
     counts = Counter((row["language"], row.get("hypothesis_language", NO_TAG)) for row in inputs.utterances)
     wrong = {pair: n for pair, n in counts.items() if pair[0] != pair[1]}
@@ -156,10 +191,10 @@ def _matrix(totals: Mapping[str, int], counts: Mapping[tuple[str, str], int]) ->
 
 
 def _dev_rates(inputs: Inputs) -> Mapping[str, float | None]:
-    """Give the CER of each language on dev, if dev was scored and is not what the report is about."""
+    """Give the error of each language on dev, if dev was scored and is not what the report is about."""
     if inputs.sources.main_split == "dev" or "dev" not in inputs.scores:
         return {}
-    rates: Mapping[str, float | None] = inputs.scores["dev"]["cer"]["by_language"]
+    rates: Mapping[str, float | None] = main_measure(inputs.scores["dev"]).summary["by_language"]
     return rates
 
 

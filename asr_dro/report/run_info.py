@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from asr_dro.report.formats import number
 from asr_dro.report.inputs import Inputs
 
 N_REASONS = 20
+N_OUT_OF_VOCABULARY = 20
 _NUMBER = re.compile(r"\d+(\.\d+)?")  # reasons that differ in numbers only ("21.3 s is longer than ...") are one
 SHORT_COMMIT = 12
 
@@ -53,6 +55,23 @@ def quarantine_summary(inputs: Inputs) -> dict[str, Any] | None:
         for kind, rows in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
     return {"n": len(inputs.quarantine), "reasons": reasons[:N_REASONS], "n_more": max(0, len(reasons) - N_REASONS)}
+
+
+def vocabulary_summary(inputs: Inputs) -> dict[str, Any] | None:
+    """Pick the languages with most characters out of the vocabulary; ``None`` without ``oov.tsv``.
+
+    Returns:
+        ``rows`` (language, split, characters, out_of_vocabulary, share, commonest), ``n_more`` that are not listed.
+    """
+    if inputs.out_of_vocabulary is None:
+        return None
+    numbers = ("characters", "out_of_vocabulary", "share")
+    found: list[dict[str, Any]] = [
+        {**row, **{name: number(row[name]) or 0.0 for name in numbers}} for row in inputs.out_of_vocabulary
+    ]
+    lacking = [row for row in found if row["out_of_vocabulary"]]
+    lacking.sort(key=lambda row: (-row["share"], row["language"], row["split"]))
+    return {"rows": lacking[:N_OUT_OF_VOCABULARY], "n_more": max(0, len(lacking) - N_OUT_OF_VOCABULARY)}
 
 
 def subtitle(inputs: Inputs) -> list[str]:

@@ -19,18 +19,21 @@ def learning_curves(inputs: Inputs) -> dict[str, Any] | None:
     """Prepare the curves over epochs, ``None`` without ``train.jsonl``.
 
     Returns:
-        ``loss`` and ``cer`` charts (empty where there are no numbers), ``small`` charts per language, ``epochs`` rows.
+        ``loss`` and ``errors`` charts (empty where there are no numbers), ``measure`` that the second shows, ``small``
+        charts per language, ``epochs`` rows.
     """
     epochs = [epoch for epoch in inputs.epochs if number(epoch.get("epoch")) is not None]
     if not epochs:
         return None
-    small = _small_charts(epochs)
+    kind = _main_error(epochs)
+    small = _small_charts(epochs, kind)
     return {
         "loss": _loss_chart(epochs),
-        "cer": _cer_chart(epochs),
+        "errors": _error_chart(epochs, kind),
+        "measure": "CER" if kind == "cer" else "LID error",
         "small": small[:MAX_SMALL_CHARTS],
         "small_folded": small[MAX_SMALL_CHARTS:],
-        "epochs": [_epoch_row(epoch) for epoch in epochs],
+        "epochs": [_epoch_row(epoch, kind) for epoch in epochs],
     }
 
 
@@ -107,21 +110,29 @@ def _loss_chart(epochs: Sequence[dict[str, Any]]) -> str:
     return _chart_or_nothing(lines, label=label, y_format=tick, log=True)
 
 
-def _cer_chart(epochs: Sequence[dict[str, Any]]) -> str:
+def _main_error(epochs: Sequence[dict[str, Any]]) -> str:
+    """Name the key of dev's errors: those of languages where labels have no text."""
+    has_text = any(_get(epoch, "dev", "cer", "mean") is not None for epoch in epochs)
+    has_languages = any(_get(epoch, "dev", "lid_error", "mean") is not None for epoch in epochs)
+    return "lid_error" if has_languages and not has_text else "cer"
+
+
+def _error_chart(epochs: Sequence[dict[str, Any]], kind: str) -> str:
     worst_notes = [
-        f"epoch {epoch['epoch']}: {name_of(str(_raw(epoch, 'dev', 'cer', 'worst_language')))} "
-        f"{percent(_get(epoch, 'dev', 'cer', 'worst'))} %"
+        f"epoch {epoch['epoch']}: {name_of(str(_raw(epoch, 'dev', kind, 'worst_language')))} "
+        f"{percent(_get(epoch, 'dev', kind, 'worst'))} %"
         for epoch in epochs
     ]
-    mean_notes = [f"epoch {epoch['epoch']}: mean {percent(_get(epoch, 'dev', 'cer', 'mean'))} %" for epoch in epochs]
+    mean_notes = [f"epoch {epoch['epoch']}: mean {percent(_get(epoch, 'dev', kind, 'mean'))} %" for epoch in epochs]
     lines = [
-        plot.Line(name, [(epoch["epoch"], _get(epoch, "dev", "cer", key)) for epoch in epochs], style, notes)
+        plot.Line(name, [(epoch["epoch"], _get(epoch, "dev", kind, key)) for epoch in epochs], style, notes)
         for name, key, style, notes in (
             ("mean of languages", "mean", "second", mean_notes),
             ("worst language", "worst", "main", worst_notes),
         )
     ]
-    label = "Character error rate on dev over the epochs, mean of languages and worst language"
+    what = "Character error rate" if kind == "cer" else "Share of utterances given a wrong language"
+    label = f"{what} on dev over the epochs, mean of languages and worst language"
     return _chart_or_nothing(lines, label=label, y_format=percent_tick, log=False)
 
 
@@ -131,9 +142,9 @@ def _chart_or_nothing(lines: list[plot.Line], *, label: str, y_format: Any, log:
     return plot.line_plot(lines, label=label, x_name="epoch", y_format=y_format, log=log) if lines else ""
 
 
-def _small_charts(epochs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Draw the dev CER of each language on one common scale, the worst at the end of training first."""
-    rates = [_raw(epoch, "dev", "cer", "by_language") for epoch in epochs]
+def _small_charts(epochs: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Draw the dev error of each language on one common scale, the worst at the end of training first."""
+    rates = [_raw(epoch, "dev", kind, "by_language") for epoch in epochs]
     known = [rate if isinstance(rate, dict) else {} for rate in rates]
     names = sorted({name for rate in known for name in rate})
     curves = {
@@ -155,7 +166,7 @@ def _small_charts(epochs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _epoch_row(epoch: dict[str, Any]) -> dict[str, Any]:
+def _epoch_row(epoch: dict[str, Any], kind: str) -> dict[str, Any]:
     """Pick what the table of epochs shows."""
     plain = (
         "epoch",
@@ -171,9 +182,9 @@ def _epoch_row(epoch: dict[str, Any]) -> dict[str, Any]:
         **{name: number(epoch.get(name)) for name in plain},
         "train_loss": _get(epoch, "train", "loss"),
         "dev_loss": _get(epoch, "dev", "loss"),
-        "dev_cer": _get(epoch, "dev", "cer", "mean"),
-        "dev_worst": _get(epoch, "dev", "cer", "worst"),
-        "worst_language": _raw(epoch, "dev", "cer", "worst_language") or "",
+        "dev_mean": _get(epoch, "dev", kind, "mean"),
+        "dev_worst": _get(epoch, "dev", kind, "worst"),
+        "worst_language": _raw(epoch, "dev", kind, "worst_language") or "",
     }
 
 

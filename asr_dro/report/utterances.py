@@ -29,7 +29,8 @@ class WorstUtterance:
         duration_s: Seconds, ``None`` if unknown.
         reference: What was said, differences marked.
         hypothesis: What was recognised, differences marked.
-        taken_for: Label that was recognised if it is wrong, ``"no language"`` if there is none, else empty.
+        taken_for: Label that was recognised if it is wrong, ``"no language"`` if there is none; empty if it is
+            right or labels have no tags.
         audio: Link relative to the report, empty if the audio is not a file.
     """
 
@@ -52,6 +53,7 @@ def worst_utterances(inputs: Inputs, languages: list[str]) -> list[dict[str, Any
     Returns:
         One entry per language with errors: ``code``, ``name``, ``n_utterances``, ``n_with_errors``, ``worst``.
     """
+    tagged = inputs.main_scores.get("task") != "asr"
     by_language: dict[str, list[dict[str, str]]] = {code: [] for code in languages}
     for row in inputs.utterances:
         by_language.setdefault(row["language"], []).append(row)
@@ -62,7 +64,7 @@ def worst_utterances(inputs: Inputs, languages: list[str]) -> list[dict[str, Any
             (row for row in rows if _cer(row) > 0), key=lambda row: (-_cer(row), -_errors(row), row["utt_id"])
         )
         if wrong:
-            worst = [_prepare(row, inputs.sources.exp_dir) for row in wrong[:n_shown]]
+            worst = [_prepare(row, inputs.sources.exp_dir, tagged=tagged) for row in wrong[:n_shown]]
             entries.append(
                 {
                     "code": code,
@@ -90,7 +92,7 @@ def audio_link(wav: str, report_dir: Path) -> str:
     return quote(os.path.relpath(wav, report_dir).replace(os.sep, "/"))
 
 
-def _prepare(row: dict[str, str], report_dir: Path) -> WorstUtterance:
+def _prepare(row: dict[str, str], report_dir: Path, *, tagged: bool) -> WorstUtterance:
     reference, hypothesis = align(row["reference"], row["hypothesis"])
     label = row.get("hypothesis_language", "")
     return WorstUtterance(
@@ -99,7 +101,7 @@ def _prepare(row: dict[str, str], report_dir: Path) -> WorstUtterance:
         duration_s=number(row.get("duration_s")),
         reference=reference,
         hypothesis=hypothesis,
-        taken_for="" if label == row["language"] else (name_of(label) if label else "no language"),
+        taken_for="" if label == row["language"] or not tagged else (name_of(label) if label else "no language"),
         audio=audio_link(row.get("wav", ""), report_dir),
     )
 

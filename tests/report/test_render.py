@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_dro.data.out_of_vocabulary import OutOfVocabulary
 from asr_dro.errors import UserError
 from asr_dro.report.render import make_report, read_fingerprint
 from asr_dro.scoring.stage import score_all
@@ -140,6 +141,33 @@ def test_only_dev_decoded_is_enough(tmp_path: Path) -> None:
     made = write_experiment(tmp_path, MINI[:2], n_utterances=3)
     (made.exp / "decode_greedy" / "test" / "text").unlink()
     assert "CER on dev, %" in report(made)
+
+
+@pytest.mark.parametrize("task", ["asr", "lid"])
+def test_tasks(tmp_path: Path, task: str) -> None:
+    made = write_experiment(tmp_path, MINI[:3], n_utterances=4)
+    (made.data / "data.yaml").write_text(f"task: {task}\n", encoding="utf-8")
+    html = report(made)
+    Page(html)
+    assert ("have no language tag" in html) == (task == "asr")
+    assert ("Language identified" in html) == (task == "lid")
+    assert ("there are no texts to compare" in html) == (task == "lid")
+    assert ("Mean LID error" in html, "Mean CER" in html) == (task == "lid", task == "asr")
+    assert "taken for no language" not in html
+
+
+def test_characters_out_of_the_vocabulary_are_listed_and_escaped(tmp_path: Path) -> None:
+    made = write_experiment(tmp_path, MINI[:2], n_utterances=3)
+    counts = OutOfVocabulary("abc")
+    counts.add("fin", "dev", "a<b>\u202e<")
+    counts.write(made.data / "oov.tsv")
+    html = report(made)
+    Page(html)
+    assert "<bdi>U+003C &lt; 2, U+003E &gt; 1, U+202E 1</bdi>" in html
+    assert "\u202e" not in html
+    counts.add("fin", "dev", "y")
+    counts.write(made.data / "oov.tsv")
+    assert "U+0079 y 1" in report(made)
 
 
 def test_perfect_hypotheses_leave_nothing_to_complain_about(tmp_path: Path) -> None:

@@ -4,7 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from asr_dro.report.inputs import Inputs, Sources
-from asr_dro.report.run_info import N_REASONS, quarantine_summary, run_facts
+from asr_dro.report.run_info import (
+    N_OUT_OF_VOCABULARY,
+    N_REASONS,
+    quarantine_summary,
+    run_facts,
+    vocabulary_summary,
+)
 
 
 def inputs(**values: Any) -> Inputs:
@@ -34,6 +40,21 @@ def test_unknown_facts_are_left_out() -> None:
     assert "Commit" not in dict(run_facts(inputs()))
     nulls = {"command": None, "commit": None, "versions": None, "host": None, "dirty": None}
     assert set(dict(run_facts(inputs(environment=nulls)))) == {"Data", "Decoding", "Scores"}
+
+
+def test_languages_with_most_characters_out_of_the_vocabulary() -> None:
+    def row(language: str, lacking: int) -> dict[str, str]:
+        values = {"language": language, "split": "dev", "characters": "100", "out_of_vocabulary": str(lacking)}
+        return {**values, "share": repr(lacking / 100), "commonest": ""}
+
+    assert vocabulary_summary(inputs()) is None
+    found = vocabulary_summary(inputs(out_of_vocabulary=[row("fin", 2), row("spa", 0), row("tur", 10)]))
+    assert found is not None
+    assert [(row["language"], row["share"]) for row in found["rows"]] == [("tur", 0.1), ("fin", 0.02)]
+    many = [row(f"l{n:02}", 1) for n in range(N_OUT_OF_VOCABULARY + 3)]
+    found = vocabulary_summary(inputs(out_of_vocabulary=many))
+    assert found is not None
+    assert (len(found["rows"]), found["n_more"]) == (N_OUT_OF_VOCABULARY, 3)
 
 
 def test_reasons_are_counted_and_those_that_differ_in_numbers_are_one() -> None:

@@ -38,11 +38,30 @@ def test_small_charts_begin_with_the_worst_at_the_end_of_training() -> None:
     ]
 
 
+def test_without_text_the_curves_are_of_wrong_languages() -> None:
+    records = [epoch(1), epoch(2)]
+    for number, record in enumerate(records, start=1):
+        errors = {
+            "mean": 0.5 / number,
+            "worst": 0.6 / number,
+            "worst_language": "fin",
+            "by_language": {"fin": 0.6 / number},
+        }
+        nothing = {"mean": None, "worst": None, "worst_language": None, "by_language": {"fin": None}}
+        record["dev"] |= {"cer": nothing, "lid_error": errors}
+    curves = learning_curves(inputs(epochs=records))
+    assert curves is not None
+    assert curves["measure"] == "LID error"
+    assert "given a wrong language" in curves["errors"]
+    assert [item["last"] for item in curves["small"]] == [0.3]
+    assert (curves["epochs"][1]["dev_mean"], curves["epochs"][1]["worst_language"]) == (0.25, "fin")
+
+
 def test_numbers_that_are_missing_do_not_break_a_curve() -> None:
     curves = learning_curves(inputs(epochs=[{"epoch": 1}, {"epoch": 2, "train": None, "dev": {"cer": None}}]))
     assert curves is not None
-    assert (curves["loss"], curves["cer"], curves["small"]) == ("", "", [])
-    assert curves["epochs"][0]["dev_cer"] is None
+    assert (curves["loss"], curves["errors"], curves["small"]) == ("", "", [])
+    assert curves["epochs"][0]["dev_mean"] is None
 
 
 def test_fixed_point_of_hand_computed_losses() -> None:

@@ -23,8 +23,8 @@ def row(utt: str, language: str, cer: str, label: str = "") -> dict[str, str]:
     }
 
 
-def inputs(rows: list[dict[str, str]]) -> Inputs:
-    return Inputs(Sources(Path("data"), Path("exp"), "greedy", ("test",)), {}, rows)
+def inputs(rows: list[dict[str, str]], task: str = "lid+asr") -> Inputs:
+    return Inputs(Sources(Path("data"), Path("exp"), "greedy", ("test",)), {"test": {"task": task}}, rows)
 
 
 def test_the_worst_come_first_and_the_right_ones_not_at_all() -> None:
@@ -44,6 +44,8 @@ def test_the_wrong_language_is_named() -> None:
     rows = [row("a", "fin", "0.3", "fin"), row("b", "fin", "0.2", "est"), row("c", "fin", "0.1", "")]
     (entry,) = worst_utterances(inputs(rows), ["fin"])
     assert [item.taken_for for item in entry["worst"]] == ["", "Estonian", "no language"]
+    (entry,) = worst_utterances(inputs(rows, "asr"), ["fin"])  # labels without tags: nothing to take for anything
+    assert [item.taken_for for item in entry["worst"]] == ["", "", ""]
 
 
 @pytest.mark.parametrize(("n_languages", "n_each"), [(1, MOST_PER_LANGUAGE), (143, FEWEST_PER_LANGUAGE)])
