@@ -51,16 +51,16 @@ def open_corpus(request: CorpusRequest) -> Sequence[Part]:
         problems += _only_problems(language, only, found)
         pairs += [pair for pair in found if only is None or pair.corpus in only]
     if lacking and request.config.missing_languages == "error":
-        problems += _lacking_problems(lacking, request.languages, release)
+        problems += [*_described(lacking, repairs), *_ways_on(lacking, request.languages, release)]
     problems += [problem for pair in pairs for problem in release.problems(pair, request)]
     if not pairs and not problems:
-        problems.append("none of the languages asked for is there: " + "; ".join(lacking.values()))
+        problems.append("no language is left; " + "; ".join(_described(lacking, repairs)))
     if problems:
         raise UserError(f"{request.source} cannot be used:\n  " + "\n  ".join(problems))
     for note in [*release.notes(request), *_few_shot_notes(pairs, release)]:
         logger.info("%s", note)
-    for reason in lacking.values():
-        logger.warning("left out: %s", reason)
+    for reason in _described(lacking, repairs):
+        logger.warning("left out, as %s", reason)
     return [release.part(pair, request) for pair in sorted(pairs)]
 
 
@@ -79,18 +79,26 @@ def _pairs(language: str, release: Release, repairs: Mapping[str, str]) -> list[
 def _why_lacking(language: str, found: Sequence[Pair], release: Release, repairs: Mapping[str, str]) -> str:
     """Return why a language cannot be had; empty if it can."""
     if language in repairs:
-        return f"{language} is repaired to {repairs[language]} (label_repairs): ask for {repairs[language]}"
-    known = languages().get(language)
-    name = f"{language} ({known.name})" if known else language
+        return "repaired to another label (label_repairs), ask for that"
     if not found:
-        return f"{name} is not there"
+        return "not there"
     if all(pair.label in release.untrained for pair in found):
-        return f"{name} has no training utterances there"
+        return "there without training utterances"
     return ""
 
 
-def _lacking_problems(lacking: Mapping[str, str], asked: Sequence[str], release: Release) -> Iterator[str]:
-    yield from lacking.values()
+def _described(lacking: Mapping[str, str], repairs: Mapping[str, str]) -> Iterator[str]:
+    """Yield each reason once, with its languages."""
+    for reason in dict.fromkeys(lacking.values()):
+        names = []
+        for language in [language for language, its_reason in lacking.items() if its_reason == reason]:
+            known = languages().get(language)
+            name = f"{language} ({known.name})" if known else language
+            names.append(f"{language} -> {repairs[language]}" if language in repairs else name)
+        yield f"{reason}: {', '.join(names)}"
+
+
+def _ways_on(lacking: Mapping[str, str], asked: Sequence[str], release: Release) -> Iterator[str]:
     yield f"Labels there: {' '.join(sorted(set(release.corpora) - set(release.untrained))) or 'none'}"
     left = [language for language in asked if language not in lacking]
     go_on = "To go on without them: missing_languages: skip in the file of --data-conf"

@@ -129,7 +129,9 @@ def test_only_reaches_repaired_parts(release: Path) -> None:
 
 
 def test_a_label_that_a_repair_removes_is_refused_by_name(release: Path) -> None:
-    with pytest.raises(UserError, match=r"org_jpn is repaired to jpn .*: ask for jpn") as error:
+    with pytest.raises(
+        UserError, match=r"repaired to another label \(label_repairs\), ask for that: org_jpn -> jpn\n"
+    ) as error:
         open_corpus(request(release, "org_jpn lug", label_repairs=["org_jpn"]))
     assert "--lang-set lug" in str(error.value)
 
@@ -137,8 +139,8 @@ def test_a_label_that_a_repair_removes_is_refused_by_name(release: Path) -> None
 def test_skipping_says_what_is_left_out(release: Path, caplog: pytest.LogCaptureFixture) -> None:
     asked = request(release, "jpn org_jpn lao", label_repairs=["all"], missing_languages="skip")
     assert [part.name for part in open_corpus(asked)] == ["jpn/commonvoice", "org_jpn/commonvoice"]
-    assert "left out: lao (Lao) is not there" in caplog.text
-    assert "left out: org_jpn is repaired to jpn" in caplog.text
+    assert "left out, as not there: lao (Lao)" in caplog.text
+    assert "left out, as repaired to another label (label_repairs), ask for that: org_jpn -> jpn" in caplog.text
 
 
 def test_unknown_repairs_are_refused_with_the_allowed_ones(release: Path) -> None:
@@ -153,15 +155,14 @@ def test_all_missing_languages_are_named_at_once_with_a_way_on(release: Path) ->
     lines = str(error.value).splitlines()
     assert lines[1:] == [
         "  group: no column age; ML-SUPERB has language, corpus, label",
-        "  fin (Finnish) is not there",
-        "  lao (Lao) is not there",
+        "  not there: fin (Finnish), lao (Lao)",
         "  Labels there: ara frr jpn lga lug org_jpn ori ory",
         "  To go on without them: missing_languages: skip in the file of --data-conf, or --lang-set ara,jpn",
     ]
 
 
 def test_skipping_everything_is_an_error(release: Path) -> None:
-    with pytest.raises(UserError, match="none of the languages asked for is there: lao"):
+    with pytest.raises(UserError, match=r"no language is left; not there: lao \(Lao\)"):
         open_corpus(request(release, "lao", missing_languages="skip"))
 
 

@@ -125,26 +125,30 @@ def write_lists(folder: Path, **lists: bytes) -> Path:
     return folder.parents[1]
 
 
+BAD_LINES = (
+    b"\xef\xbb\xbfcv_ces_000001\t1.2\tone\ttwo\r\n"
+    b"cv_ces_000002 A  spaces  between\tand a tab\n"
+    b"cv_ces_000003\t\tno second field\n"
+    b"cv_ces_000004\t1.0\t\n"
+    b"cv_ces_000005 1.0\n"
+    b"\n"
+    b"cv_ces_000001\t1.2\tonce more\n"
+    b"../../etc/passwd\t1\ttext\n"
+    b"..\t1\ttext\n"
+    b"cv_ces_\x07\t1\ttext\n"
+    b"cv_ces_000006\t1\t\xff\xfe\n" + b"x" * 300 + b"\t1\ttext\n"
+    b"cv_ces_000007\t1\tdev has it\n"
+    b"cv_ces_000008\t1\ttest has it\n"
+    b"cv_ces_000009\t1\ta\xe2\x80\xa8line separator and \x0b tab\n"
+    b"cv_ces_000010\t1\tlast, without a line end"
+)
+
+
 def test_every_kind_of_bad_line_has_its_reason(tmp_path: Path) -> None:
-    train = (
-        b"\xef\xbb\xbfcv_ces_000001\t1.2\tone\ttwo\r\n"
-        b"cv_ces_000002 A  spaces  between\tand a tab\n"
-        b"cv_ces_000003\t\tno second field\n"
-        b"cv_ces_000004\t1.0\t\n"
-        b"cv_ces_000005 1.0\n"
-        b"\n"
-        b"cv_ces_000001\t1.2\tonce more\n"
-        b"../../etc/passwd\t1\ttext\n"
-        b"..\t1\ttext\n"
-        b"cv_ces_\x07\t1\ttext\n"
-        b"cv_ces_000006\t1\t\xff\xfe\n" + b"x" * 300 + b"\t1\ttext\n"
-        b"cv_ces_000007\t1\tdev has it\n"
-        b"cv_ces_000008\t1\ttest has it\n"
-        b"cv_ces_000009\t1\ta\xe2\x80\xa8line separator and \x0b tab\n"
-        b"cv_ces_000010\t1\tlast, without a line end"
-    )
     dev, test = b"cv_ces_000007\t1\tdev\ncv_ces_000008\t1\ttoo\n", b"cv_ces_000008\t1\ttest\n"
-    root = write_lists(tmp_path / "commonvoice" / "ces", **{"1h_train": train, "10min_dev": dev, "10min_test": test})
+    root = write_lists(
+        tmp_path / "commonvoice" / "ces", **{"1h_train": BAD_LINES, "10min_dev": dev, "10min_test": test}
+    )
     part = open_corpus(request(root, "ces"))[0]
     assert [(row.name[-2:], row.sentence) for row in usable(part, "train")] == [
         ("01", "one\ttwo"),
