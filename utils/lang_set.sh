@@ -55,7 +55,8 @@ unknown_codes() {
 lang_set_names() {
   local file
   for file in conf/lang_sets/*.txt "${ASR_DRO_ROOT}"/conf/lang_sets/*.txt; do
-    [[ ! -f "${file}" ]] || basename "${file}" .txt
+    file=${file##*/}
+    [[ "${file}" == '*'.txt ]] || printf '%s\n' "${file%.txt}"
   done | LC_ALL=C sort -u | paste -sd ' '
 }
 
