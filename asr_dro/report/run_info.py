@@ -28,6 +28,7 @@ def run_facts(inputs: Inputs) -> list[tuple[str, str]]:
         "Host": _host(environment.get("host")),
         "Versions": _versions(environment.get("versions")),
         "Data": str(inputs.sources.data_dir),
+        "Waiting for data": _waiting(inputs.epochs),
         "Decoding": inputs.sources.decode,
         "Scores": f"profile {inputs.main_scores.get('profile', 'unknown')}",
     }
@@ -80,6 +81,16 @@ def subtitle(inputs: Inputs) -> list[str]:
     return [str(config[key]) for key in ("encoder", "objective") if config.get(key)] + [
         f"{inputs.sources.decode} decoding"
     ]
+
+
+def _waiting(epochs: list[dict[str, Any]]) -> str:
+    """Write the share of the training's time in which it waited for audio, if the epochs say so."""
+    measured = [epoch for epoch in epochs if isinstance(epoch.get("data_wait_share"), int | float)]
+    seconds = sum(epoch["seconds"] for epoch in measured)
+    if not seconds:
+        return ""
+    waited_s = sum(epoch["data_wait_share"] * epoch["seconds"] for epoch in measured)
+    return f"{100 * waited_s / seconds:.1f} % of the training's time"
 
 
 def _names(rows: list[dict[str, str]], column: str) -> str:

@@ -36,6 +36,16 @@ def test_facts_of_a_run() -> None:
     assert facts["Versions"] == "torch 2.8.0"
 
 
+def test_waiting_for_data_is_weighed_by_the_time_of_the_epochs() -> None:
+    epochs: list[dict[str, Any]] = [
+        {"epoch": 1, "seconds": 30.0, "data_wait_share": 0.5},
+        {"epoch": 2, "seconds": 10.0, "data_wait_share": 0.1},
+        {"epoch": 3, "seconds": 99.0},  # of a version that did not measure it
+    ]
+    assert dict(run_facts(inputs(epochs=epochs)))["Waiting for data"] == "40.0 % of the training's time"
+    assert "Waiting for data" not in dict(run_facts(inputs(epochs=epochs[2:])))
+
+
 def test_unknown_facts_are_left_out() -> None:
     assert "Commit" not in dict(run_facts(inputs()))
     nulls = {"command": None, "commit": None, "versions": None, "host": None, "dirty": None}
