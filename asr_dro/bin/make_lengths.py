@@ -24,7 +24,7 @@ def main() -> None:
     from asr_dro.data.lengths import make_lengths
 
     if make_lengths(arguments.data):
-        logger.info("%s: groups.txt and each split's utt2num_samples, token_ids and group_ids", arguments.data)
+        logger.info("%s: groups.txt, oov.tsv and each split's utt2num_samples, token_ids and group_ids", arguments.data)
     else:
         logger.info("%s: lengths are there already", arguments.data)
 
