@@ -1,7 +1,7 @@
-"""Audio: any clip that libsndfile reads -> 16 kHz mono FLAC, in parallel, whole or absent.
+"""Audio: any clip that libsndfile reads -> its length, or 16 kHz mono FLAC, whole or absent.
 
-A FLAC carries its clip's time of change, so an interrupted run trusts exactly the files that were made from the clips
-as they are now.
+A FLAC carries the time of change of what its clip came from, so an interrupted run trusts exactly the files that were
+made from the clips as they are now.
 
 Legend: ``T`` samples, ``C`` channels.
 """
@@ -9,52 +9,97 @@ Legend: ``T`` samples, ``C`` channels.
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import stat
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import soundfile
 import soxr
 
+from asr_dro.corpora.corpus import EncodedClip, clip_name
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ
-from asr_dro.data.processes import worker_pool
 
-_CHUNK = 32  # clips sent to a process at a time
 _LONGEST_GAP_S = 0.1  # encoders may pad differently from what their header says; more than this is a cut file
+_LONGEST_CLIP_S = 3600.0  # nobody reads a sentence for an hour, and decoding it would take gigabytes
+_RATES_HZ = (1_000, 1_000_000)  # others come from damaged headers
+_SILENCE = 1e-4  # -80 dBFS
 
-Job = tuple[str, str]  # clip, name of its FLAC
-Outcome = tuple[str, int, str]  # clip, samples (0 if it failed), reason (empty if it did not)
+Measured = tuple[str, float, str]  # clip, seconds (0 if it failed or nobody asked), reason (empty if it did not fail)
 
 
 class ClipError(Exception):
     """A clip that cannot be used; the message is the reason given in ``quarantine.tsv``."""
 
 
-def _read_clip(source: Path) -> bytes:
+def _check_file(path: Path) -> None:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ClipError("not a file")
+    if status.st_size == 0:
+        raise ClipError("zero bytes")
+
+
+@contextmanager
+def _opened(encoded: EncodedClip, *, whole: bool) -> Iterator[IO[bytes]]:
+    """Open a clip; ``whole`` reads the file at once, which is quicker if all of it is needed."""
+    if isinstance(encoded.content, bytes):
+        if not encoded.content:
+            raise ClipError("zero bytes")
+        yield io.BytesIO(encoded.content)
+        return
     try:
-        if not stat.S_ISREG(source.stat().st_mode):
-            raise ClipError("not a file")
-        encoded = source.read_bytes()
+        _check_file(encoded.content)
+        if whole:
+            yield io.BytesIO(encoded.content.read_bytes())
+        else:
+            with open(encoded.content, "rb") as file:
+                yield file
     except FileNotFoundError:
         raise ClipError("no such file") from None
     except OSError as error:
-        raise ClipError(f"cannot be read: {error.strerror}") from None
-    if not encoded:
-        raise ClipError("zero bytes")
-    return encoded
+        raise ClipError(f"cannot be read: {error.strerror or error}") from None
 
 
-def decode(encoded: bytes) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _extent(file: soundfile.SoundFile, start_s: float, length_s: float | None) -> tuple[int, int]:
+    """Return first frame and number of frames of a clip in its file."""
+    if not _RATES_HZ[0] <= file.samplerate <= _RATES_HZ[1]:
+        raise ClipError(f"sample rate of {file.samplerate} Hz")
+    first = round(start_s * file.samplerate)
+    left = file.frames - first
+    frames = left if length_s is None else round(length_s * file.samplerate)
+    if frames - left > _LONGEST_GAP_S * file.samplerate:
+        raise ClipError(f"ends {(frames - left) / file.samplerate:.2f} s after the end of its file")
+    frames = min(frames, left)
+    if frames <= 0:
+        raise ClipError("no samples")
+    if frames > _LONGEST_CLIP_S * file.samplerate:
+        raise ClipError(f"{frames / file.samplerate:.0f} s is longer than an hour; cut it into sentences")
+    return first, frames
+
+
+@contextmanager
+def _libsndfile_errors() -> Iterator[None]:
+    try:
+        yield
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise ClipError(f"cannot be decoded: {str(error).split(': ', 1)[-1].rstrip('.')}") from None
+    except MemoryError:
+        raise ClipError("cannot be decoded: too long or too many channels") from None
+
+
+def decode(
+    encoded: bytes | IO[bytes], start_s: float = 0.0, length_s: float | None = None
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Decode a clip to mono at ``SAMPLE_RATE_HZ``.
 
     Args:
-        encoded: A whole file of any format of libsndfile.
+        encoded: A whole file of any format of libsndfile, or an open one.
+        start_s: Where the clip begins in the file.
+        length_s: Its length; None: to the end.
 
     Returns:
         Samples, shape (T,).
@@ -62,14 +107,13 @@ def decode(encoded: bytes) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     Raises:
         ClipError: If it is not audio, has no samples, or ends before its header says.
     """
-    try:
-        with soundfile.SoundFile(io.BytesIO(encoded)) as file:
-            rate_hz, declared = file.samplerate, file.frames
-            samples = file.read(dtype="float32", always_2d=True)  # (T, C)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise ClipError(f"cannot be decoded: {str(error).split(': ', 1)[-1].rstrip('.')}") from None
-    if len(samples) == 0:
-        raise ClipError("no samples")
+    stream = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+    with _libsndfile_errors(), soundfile.SoundFile(stream) as file:
+        rate_hz = file.samplerate
+        first, declared = _extent(file, start_s, length_s)
+        if first:
+            file.seek(first)
+        samples = file.read(declared, dtype="float32", always_2d=True)  # (T, C)
     if declared - len(samples) > _LONGEST_GAP_S * rate_hz:
         raise ClipError(f"truncated or corrupt: {len(samples) / rate_hz:.2f} s of {declared / rate_hz:.2f} s decoded")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)  # (T, C) -> (T,)
@@ -80,8 +124,18 @@ def decode(encoded: bytes) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return mono  # type: ignore[no-any-return]  # libsndfile clips to [-1, 1] when it writes
 
 
-def convert_clip(source: Path, target: Path) -> int:
-    """Write ``source`` as FLAC; ``target`` appears when it is complete and carries the time of ``source``.
+def duration_s(encoded: EncodedClip) -> float:
+    """Return what the header says about a clip's length, in seconds.
+
+    Raises:
+        ClipError: If there is no audio.
+    """
+    with _opened(encoded, whole=False) as stream, _libsndfile_errors(), soundfile.SoundFile(stream) as file:
+        return float(_extent(file, encoded.start_s, encoded.length_s)[1] / file.samplerate)
+
+
+def convert_clip(encoded: EncodedClip, target: Path) -> int:
+    """Write a clip as FLAC; ``target`` appears when it is complete and carries the clip's time.
 
     Returns:
         Number of samples.
@@ -90,17 +144,19 @@ def convert_clip(source: Path, target: Path) -> int:
         ClipError: If the clip cannot be used.
         OSError: If ``target`` cannot be written, for example because the disk is full.
     """
-    samples = decode(_read_clip(source))
-    encoded = io.BytesIO()  # libsndfile does not tell a full disk from other troubles
-    soundfile.write(encoded, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    is_whole = encoded.start_s == 0 and encoded.length_s is None
+    with _opened(encoded, whole=is_whole) as stream:
+        samples = decode(stream, encoded.start_s, encoded.length_s)
+    if max(samples.max(), -samples.min()) < _SILENCE:
+        raise ClipError("silent")
+    flac = io.BytesIO()  # libsndfile does not tell a full disk from other troubles
+    soundfile.write(flac, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     temporary = target.with_name(f"{target.name}.tmp.{os.getpid()}")
     try:
-        temporary.write_bytes(encoded.getbuffer())
-        time_ns = source.stat().st_mtime_ns
-        os.utime(temporary, ns=(time_ns, time_ns))
-        os.replace(
-            temporary, target
-        )  # not synced: thousands of files, and a killed program leaves what the system has taken
+        temporary.write_bytes(flac.getbuffer())
+        os.utime(temporary, ns=(encoded.time_ns, encoded.time_ns))
+        # Not synced: thousands of files, and a killed program leaves what the system has taken.
+        os.replace(temporary, target)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
@@ -108,10 +164,10 @@ def convert_clip(source: Path, target: Path) -> int:
     return len(samples)
 
 
-def samples_if_converted(source: Path, target: Path) -> int:
-    """Return the number of samples in ``target`` if it was made from ``source`` as it is now, else 0."""
+def samples_if_converted(encoded: EncodedClip, target: Path) -> int:
+    """Return the number of samples in ``target`` if it was made from the clip as it is now, else 0."""
     try:
-        if target.stat().st_mtime_ns != source.stat().st_mtime_ns:
+        if target.stat().st_mtime_ns != encoded.time_ns:
             return 0
         header = soundfile.info(str(target))
     except (OSError, soundfile.LibsndfileError):
@@ -119,67 +175,44 @@ def samples_if_converted(source: Path, target: Path) -> int:
     return int(header.frames) if header.samplerate == SAMPLE_RATE_HZ and header.channels == 1 else 0
 
 
-def _convert_chunk(jobs: list[Job], source: Path, target: Path) -> list[Outcome]:
+def convert_chunk(clips: list[EncodedClip], folder: Path) -> list[Measured]:
+    """Make sure that each clip has its FLAC in ``folder``, which exists; what was converted already is only looked at.
+
+    Raises:
+        OSError: If a FLAC cannot be written.
+    """
     outcomes = []
-    for clip, flac in jobs:
-        clip_source, clip_target = source / clip, target / flac
+    for encoded in clips:
+        target = folder / f"{clip_name(encoded.clip)}.flac"
         try:
-            samples = samples_if_converted(clip_source, clip_target) or convert_clip(clip_source, clip_target)
-            outcomes.append((clip, samples, ""))
+            samples = samples_if_converted(encoded, target) or convert_clip(encoded, target)
+            outcomes.append((encoded.clip, samples / SAMPLE_RATE_HZ, ""))
         except ClipError as error:
-            outcomes.append((clip, 0, str(error)))
+            outcomes.append((encoded.clip, 0.0, str(error)))
     return outcomes
 
 
-def _quiet() -> None:
-    """Silence the MP3 decoder: what it writes to the terminal about damaged clips, the quarantine table says better."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 2)
-    os.close(devnull)
+def measure_chunk(clips: list[EncodedClip]) -> list[Measured]:
+    """Return what the headers say about the lengths of clips."""
+    outcomes = []
+    for encoded in clips:
+        try:
+            outcomes.append((encoded.clip, duration_s(encoded), ""))
+        except ClipError as error:
+            outcomes.append((encoded.clip, 0.0, str(error)))
+    return outcomes
 
 
-def decoding_pool(nj: int) -> ProcessPoolExecutor:
-    """Return the processes for :func:`convert_clips`."""
-    return worker_pool(nj, _quiet)
-
-
-def convert_clips(
-    jobs: Iterable[Job], source: Path, target: Path, *, pool: ProcessPoolExecutor, on_clips: Callable[[int], object]
-) -> Iterator[Outcome]:
-    """Convert clips in parallel, with a bounded number of them under way.
-
-    Args:
-        jobs: Clips below ``source`` and the names of their FLAC files below ``target``.
-        source: Folder of the clips.
-        target: Folder of the FLAC files; must exist.
-        pool: Result of :func:`decoding_pool`.
-        on_clips: Called with the number of clips that have just been finished.
-
-    Yields:
-        Clip, number of samples and reason, in the order of ``jobs``.
-
-    Raises:
-        OSError: If a FLAC cannot be written or a process died.
-    """
-    pending: deque[Future[list[Outcome]]] = deque()
-    remaining = iter(jobs)
-    chunks = iter(lambda: list(itertools.islice(remaining, _CHUNK)), [])
-    try:
-        for chunk in chunks:
-            pending.append(pool.submit(_convert_chunk, chunk, source, target))
-            if len(pending) >= 64:
-                yield from _finish(pending.popleft(), on_clips)
-        while pending:
-            yield from _finish(pending.popleft(), on_clips)
-    except BaseException as error:
-        for future in pending:  # or else an interrupted run would first finish what it has begun
-            future.cancel()
-        if not isinstance(error, BrokenProcessPool):
-            raise
-        raise OSError(f"a process died while it decoded clips of {source}; is there enough memory?") from error
-
-
-def _finish(future: Future[list[Outcome]], on_clips: Callable[[int], object]) -> list[Outcome]:
-    outcomes = future.result()
-    on_clips(len(outcomes))
+def check_chunk(clips: list[EncodedClip]) -> list[Measured]:
+    """Return the lengths of whole files: ``length_s`` if the corpus knows it, else the header's; files must be there."""
+    outcomes = []
+    for encoded in clips:
+        try:
+            if encoded.length_s is None:
+                outcomes.append((encoded.clip, duration_s(encoded), ""))
+            else:
+                with _opened(encoded, whole=False):
+                    outcomes.append((encoded.clip, encoded.length_s, ""))
+        except ClipError as error:
+            outcomes.append((encoded.clip, 0.0, str(error)))
     return outcomes
