@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+_BLOCK = 1 << 20  # bytes read at a time
+
 
 def content_fingerprint(files: Mapping[str, Path], *, version: str) -> str:
     """Hash the contents of files under the names of their roles.
@@ -22,8 +24,16 @@ def content_fingerprint(files: Mapping[str, Path], *, version: str) -> str:
     digest = hashlib.sha256(version.encode())
     for role, path in sorted(files.items()):
         try:
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            content = _hash(path)
         except FileNotFoundError:
             content = "absent"
         digest.update(f"\n{role}\t{content}".encode())
     return digest.hexdigest()[:32]
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):  # the labels of millions of utterances must not lie in memory at once
+            digest.update(block)
+    return digest.hexdigest()
