@@ -17,7 +17,9 @@ import yaml
 
 from asr_dro.config import compose_run
 from asr_dro.data.config import TASKS, TEXT_PROFILES, TOKEN_TYPES, DataConfig, TokenConfig, read_data_config
+from asr_dro.data.draw import parse_duration
 from asr_dro.data.languages import lang_set_label, languages
+from asr_dro.errors import UserError
 from tests.shell_sandbox import ROOT, make_sandbox
 
 WRAPPERS = sorted(ROOT.glob("egs/*/run.sh"))
@@ -174,6 +176,21 @@ def test_shell_and_python_name_a_language_set_alike(lang_set: str) -> None:
     script = f'. utils/lang_set.sh; lang_label "{lang_set}"'
     result = subprocess.run(["bash", "-c", script], cwd=ROOT, text=True, capture_output=True, check=True)
     assert result.stdout.strip() == lang_set_label(lang_set)
+
+
+@pytest.mark.parametrize(
+    "duration",
+    ["all", "10min", "1h", "9h", "90s", "0.5h", "007h", "0.05s", "0h", "0.0min", "1hr", "1H", "-1h", "1.h", ".5h", "",
+     "1e3s", "1 h", " 1h", "1h\n"],
+)  # fmt: skip
+def test_shell_and_python_take_the_same_durations(duration: str, tmp_path: Path) -> None:
+    try:
+        parse_duration(duration)
+        expected = 0
+    except UserError:
+        expected = 2
+    command = shlex.join(["./run.sh", "--stage", "7", f"--duration={duration}"])
+    assert make_sandbox(tmp_path).run(command).returncode == expected
 
 
 def test_pinned_lists_are_plain_and_complete() -> None:
