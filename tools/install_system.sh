@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the programs that tests need and that PyPI does not have: bats (tests of the shell scripts), chromium (looks at
-# the report) and, where Python comes without it, venv. Training needs none of them.
+# Install the programs that tests need and that PyPI does not have: bats (tests of the shell scripts), chromium and
+# its driver (look at the report) and, where Python comes without it, venv. Training needs none of them.
 #
 #   tools/install_system.sh
 #
@@ -17,8 +17,8 @@ quiet=false # say nothing when all is there
 # Print the Debian packages of the programs that are missing, one per line.
 missing_packages() {
   command -v bats >/dev/null || echo bats
-  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
-    echo chromium
+  command -v chromium >/dev/null || echo chromium
+  command -v chromedriver >/dev/null || echo chromium-driver
   [[ -x "${root}/.venv/bin/python" ]] || python3 -c 'import ensurepip' 2>/dev/null || echo python3-venv
 }
 
