@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from asr_dro.errors import UserError
 
-_BLOCK_BYTES = 1 << 22  # of a file that is parsed at a time; the parsing needs about 30 times as much
+_BLOCK_BYTES = 1 << 20  # of a file that is parsed at a time; the parsing needs about 30 times as much
 _SPACE, _NEWLINE = 0x20, 0x0A
 
 Bytes = NDArray[np.uint8]
@@ -100,16 +100,47 @@ class _Block(NamedTuple):
     value_lengths: Ints
 
 
+class _GrowingArray:
+    """An array that grows at its end; to join many small ones would take the memory twice and leave it in pieces."""
+
+    def __init__(self, dtype: Any) -> None:
+        self._bytes, self._dtype = bytearray(), np.dtype(dtype)
+
+    def extend(self, values: Numbers) -> None:
+        """Append values (N,); the type grows with them."""
+        dtype = np.result_type(self._dtype, values)
+        if dtype != self._dtype:
+            self._bytes, self._dtype = bytearray(self.array().astype(dtype).tobytes()), dtype
+        self._bytes += values.astype(dtype).tobytes()
+
+    def array(self) -> Numbers:
+        """Return the values; the last call, for what is handed out cannot grow."""
+        return np.frombuffer(self._bytes, dtype=self._dtype)
+
+
+class _GrowingStrings:
+    def __init__(self) -> None:
+        self._content, self._lengths = _GrowingArray(np.uint8), _GrowingArray(np.int64)
+
+    def extend(self, content: Bytes, lengths: Ints) -> None:
+        self._content.extend(content)
+        self._lengths.extend(lengths)
+
+    def packed(self) -> PackedStrings:
+        return PackedStrings(self._content.array(), np.cumsum(self._lengths.array()))
+
+
 def read_strings(path: Path) -> tuple[PackedStrings, PackedStrings]:
     """Read ``<key> <value>`` lines; a value is the rest of its line and may hold spaces.
 
     Raises:
         UserError: If the file is missing or a line has no key or no value; the message names file and line.
     """
-    blocks = list(_blocks(path))
-    keys = _join([block.keys for block in blocks], [block.key_lengths for block in blocks])
-    values = [block.values[block.values != _NEWLINE] for block in blocks]
-    return keys, _join(values, [block.value_lengths for block in blocks])
+    keys, values = _GrowingStrings(), _GrowingStrings()
+    for block in _blocks(path):
+        keys.extend(block.keys, block.key_lengths)
+        values.extend(block.values[block.values != _NEWLINE], block.value_lengths)
+    return keys.packed(), values.packed()
 
 
 def read_integers(path: Path) -> tuple[PackedStrings, PackedIntegers]:
@@ -118,18 +149,15 @@ def read_integers(path: Path) -> tuple[PackedStrings, PackedIntegers]:
     Raises:
         UserError: If the file is missing or a line is not of this form; the message names file and line.
     """
-    keys, key_lengths, values, counts = [], [], [], []
+    keys, values, counts = _GrowingStrings(), _GrowingArray(np.uint8), _GrowingArray(np.int64)
     line = 1
     for block in _blocks(path):
         numbers, count = _parse_integers(block, path, line)
-        values.append(numbers)
-        counts.append(count)
-        keys.append(block.keys)
-        key_lengths.append(block.key_lengths)
+        keys.extend(block.keys, block.key_lengths)
+        values.extend(numbers)
+        counts.extend(count)
         line += len(count)
-    largest = np.result_type(np.uint8, *values)
-    ends = np.cumsum(_concatenate(counts, np.int64))
-    return _join(keys, key_lengths), PackedIntegers(_concatenate(values, largest), ends)
+    return keys.packed(), PackedIntegers(values.array(), np.cumsum(counts.array()))
 
 
 def _parse_integers(block: _Block, path: Path, first_line: int) -> tuple[Numbers, Ints]:
@@ -176,11 +204,3 @@ def _parse_block(content: Bytes, path: Path, first_line: int) -> _Block:
     in_value = ~in_key
     in_value[separators] = False
     return _Block(content[in_key], separators - starts, content[in_value], ends - separators - 1)
-
-
-def _join(parts: list[Bytes], lengths: list[Ints]) -> PackedStrings:
-    return PackedStrings(_concatenate(parts, np.uint8), np.cumsum(_concatenate(lengths, np.int64)))
-
-
-def _concatenate(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    return np.concatenate(parts, dtype=dtype, casting="safe") if parts else np.zeros(0, dtype=dtype)
