@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import signal
 import subprocess
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_dro.corpora.common_voice import Row, find_locales, read_split
 from asr_dro.corpora.mini import MARKER, LanguagePlan, check_languages, make_mini_corpus, unequal_plans
+from asr_dro.corpora.release import ERAS, Era, ReleasedClip, write_tables
 from asr_dro.data.text import normalize
 from asr_dro.errors import UserError
+from tests.corpora.releases import parts_of, rows_of
 
 ROOT = Path(__file__).parents[2]
 PLAN = LanguagePlan(train=8, dev=3, test=3, unused=2)
@@ -120,18 +122,35 @@ def test_tables(corpus: Path) -> None:
 
 
 def test_splits_share_neither_speakers_nor_sentences(corpus: Path) -> None:
-    for locale in find_locales(corpus, ["kat", "spa"]):
+    for part in parts_of(corpus, "kat", "spa"):
         speakers: dict[str, set[str]] = {}
         sentences: dict[str, set[str]] = {}
         for split in ("train", "dev", "test"):
-            rows = [row for row in read_split(locale, split) if isinstance(row, Row)]
+            rows = rows_of(part, split)
             assert len(rows) == getattr(PLAN, split)
-            speakers[split] = {row.client_id for row in rows}
-            sentences[split] = {normalize(row.sentence, locale.language) for row in rows}
+            speakers[split] = {row.speaker for row in rows}
+            sentences[split] = {normalize(row.sentence, row.language) for row in rows}
             assert len(sentences[split]) == len(rows)
         for of_split in (speakers, sentences):
             assert not of_split["train"] & (of_split["dev"] | of_split["test"])
             assert not of_split["dev"] & of_split["test"]
+
+
+@pytest.mark.parametrize("era", ERAS, ids=lambda era: era.name)
+def test_the_same_rows_from_releases_of_every_era(corpus: Path, tmp_path: Path, era: Era) -> None:
+    (part,) = parts_of(corpus, "spa")
+    rows = {split: rows_of(part, split) for split in ("train", "dev", "test")}
+    clips = [
+        ReleasedClip(split, row.clip, row.sentence, row.speaker, round(1000 * (row.duration_s or 0)))
+        for split, of_split in rows.items()
+        for row in of_split
+    ]
+    (tmp_path / "es/clips").mkdir(parents=True)
+    write_tables(tmp_path / "es", "es", clips, era=era)
+    (again,) = parts_of(tmp_path, "spa")
+    for split, of_split in rows.items():
+        known = of_split if era.durations else [dataclasses.replace(row, duration_s=None) for row in of_split]
+        assert rows_of(again, split) == known
 
 
 def test_noise_and_length(corpus: Path, tmp_path: Path) -> None:

@@ -55,9 +55,14 @@ class Durations:
                     keys.append(hash(with_ending(clip)))
                     milliseconds.append(duration_ms)
         order = np.argsort(np.frombuffer(keys, np.int64), kind="stable")
-        self._keys, self._milliseconds = array("q"), array("I")
-        self._keys.frombytes(np.frombuffer(keys, np.int64)[order].tobytes())
+        sorted_keys = np.frombuffer(keys, np.int64)[order]
+        self._keys, self._milliseconds, self._begins = array("q"), array("I"), array("I")
+        self._keys.frombytes(sorted_keys.tobytes())
         self._milliseconds.frombytes(np.frombuffer(milliseconds, np.uint32)[order].tobytes())
+        self._shift = min(63, max(44, 66 - len(keys).bit_length()))  # hashes are spread evenly: about four to a bucket
+        buckets = np.arange(2 ** (64 - self._shift) + 1, dtype=np.int64)
+        counts = np.searchsorted((sorted_keys >> self._shift) + len(buckets) // 2, buckets)
+        self._begins.frombytes(counts.astype(np.uint32).tobytes())
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -65,8 +70,10 @@ class Durations:
     def __call__(self, clip: str) -> float | None:
         """Return the length of ``clip`` in seconds, None if it is not known."""
         key = hash(clip)
-        index = bisect_left(self._keys, key)
-        if index < len(self._keys) and self._keys[index] == key:
+        bucket = (key >> self._shift) + len(self._begins) // 2
+        end = self._begins[bucket + 1]
+        index = bisect_left(self._keys, key, self._begins[bucket], end)
+        if index < end and self._keys[index] == key:
             return self._milliseconds[index] / 1000
         return None
 

@@ -16,13 +16,13 @@ from asr_dro.corpora.corpus import Quarantined, Row
 REASONS = ("clip of dev or test", "speaker of dev or test", "sentence of dev or test")
 
 
-class _Silent(dict[int, int | None]):
+class _Silent(dict[int, str]):
     """A table for ``str.translate`` that drops what does not count; each character is worked out when it comes."""
 
-    def __missing__(self, code_point: int) -> int | None:
-        drop = unicodedata.category(chr(code_point))[0] in "PZC"
-        self[code_point] = None if drop else code_point
-        return self[code_point]
+    def __missing__(self, code_point: int) -> str:
+        character = chr(code_point)
+        self[code_point] = kept = "" if unicodedata.category(character)[0] in "PZC" else character
+        return kept
 
 
 _SILENT = _Silent()
@@ -30,8 +30,7 @@ _SILENT = _Silent()
 
 def sentence_key(sentence: str) -> str:
     """Return what two sentences have in common if they are one to a listener; empty if nothing can be heard."""
-    folded = unicodedata.normalize("NFC", sentence).casefold()
-    return unicodedata.normalize("NFC", folded.translate(_SILENT))
+    return unicodedata.normalize("NFC", sentence).casefold().translate(_SILENT)
 
 
 class HeldOut:
