@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from asr_dro.corpora.hf_tables import Table, find_tables
 from asr_dro.errors import UserError
 from tests.corpora.saved import clips_of, columns, open_part, read, save, save_dict
+from tests.shell_sandbox import ROOT
 
 SAVED = Path(__file__).with_name("saved_dataset")
 ARROW, PARQUET = "data-00000-of-00001.arrow", "data/train-00000-of-00001.parquet"
@@ -150,6 +152,28 @@ def test_batches_count_rows_over_all_files(tmp_path: Path) -> None:
     for first, batch in table.batches(["text"], lambda first, rows: first <= 7 < first + rows or first == 0):
         found.update({first + row: text for row, text in enumerate(batch.column("text").to_pylist())})
     assert found == {0: "0-0", 1: "0-1", 7: "1-2", 8: "1-3"}
+
+
+def test_audio_is_read_in_portions_and_not_for_the_text(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).bytes(250_000)
+    table = pyarrow.table({"audio": [{"bytes": noise, "path": "x"}] * 300, "text": ["a"] * 300})
+    source = tmp_path / "p"
+    source.mkdir()
+    pyarrow.parquet.write_table(table, source / "train.parquet", use_dictionary=False, write_batch_size=4)
+    code = f"""
+import pathlib, pyarrow
+from tests.corpora.saved import clips_of, open_part
+part = open_part(pathlib.Path({str(source)!r}))
+clips = clips_of(part.rows("train"))
+for_text = pyarrow.default_memory_pool().max_memory()
+(clip,) = part.audio.clips({{clips[299]}})
+print(for_text, pyarrow.default_memory_pool().max_memory(), len(clip.content))
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    for_text, for_audio, length = map(int, result.stdout.split())
+    assert for_text < 4_000_000
+    assert for_audio < 50_000_000, "all of it would be 75 MB"
+    assert length == 250_000
 
 
 def test_light_modules_stay_light() -> None:
