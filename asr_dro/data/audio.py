@@ -204,7 +204,7 @@ def measure_chunk(clips: list[EncodedClip]) -> list[Measured]:
 
 
 def check_chunk(clips: list[EncodedClip]) -> list[Measured]:
-    """Return the lengths of whole files: ``length_s`` if the corpus knows it, else the header's; files must be there."""
+    """Return the lengths of whole files: ``length_s`` if the corpus knows it, else the header's; missing files fail."""
     outcomes = []
     for encoded in clips:
         try:

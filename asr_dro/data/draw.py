@@ -20,7 +20,7 @@ ALL = "all"
 _TRAIN = SPLITS.index("train")
 _PAGE = 512  # clips measured before the draw goes on
 _UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|min|h)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|min|h)")
 
 Problem = Callable[[int, float], str | None]  # split, seconds -> why such a clip cannot be used
 Measure = Callable[[int, Collection[str]], Iterable[list[Outcome]]]  # part, clips -> what their audio says

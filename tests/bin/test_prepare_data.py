@@ -49,10 +49,12 @@ def test_prepares_and_then_says_that_all_is_there(release: Path, tmp_path: Path)
     ("arguments", "message"),
     [
         (["--lang-set", "esp"], "unknown language 'esp'"),
-        (["--lang-set", "es", "--source", "nowhere"], "nowhere is not a folder"),
-        (["--lang-set", "es,fi"], "no folder fi for language fin (Finnish)"),
+        (["--lang-set", "es", "--source", "nowhere"], "nowhere is neither a folder nor an archive"),
+        (["--lang-set", "es,fi"], "no fin (Finnish): locale fi is not there"),
         (["--lang-set", "es", "--nj", "0"], "--nj must be at least 1"),
         (["--lang-set", "es", "--corpus", "mimi"], "invalid choice: 'mimi'"),
+        (["--lang-set", "es", "--duration", "10m"], "--duration 10m: not an amount of audio; allowed are 10min, 1h"),
+        (["--lang-set", "es", "--data-conf", "no.yaml"], "no.yaml is not a readable YAML file"),
     ],
 )
 def test_mistakes(release: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -61,6 +63,18 @@ def test_mistakes(release: Path, tmp_path: Path, arguments: list[str], message: 
     assert message in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_names_of_sets(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept.yaml").write_text("{audio: keep, text: none}\n")
+    run = prepare(tmp_path, "--source", release, "--lang-set", "es", "--duration", "9h", "--data-conf", "kept.yaml")
+    assert run.returncode == 0, run.stderr
+    assert "train 2 = 1 + 1 + 0" in run.stderr
+    prepared = tmp_path / "data/mini_es_9h_kept"
+    assert (prepared / "train/wav.scp").read_text().endswith(f"-a {release}/es/clips/a.wav\n")
+    assert (prepared / "train/text").read_text().endswith("-a «Hola»\n")
+    assert "audio: keep\n" in (prepared / "data.yaml").read_text()
+    assert list((tmp_path / "data").rglob("*.flac")) == []
 
 
 def test_missing_column(release: Path, tmp_path: Path) -> None:

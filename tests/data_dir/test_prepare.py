@@ -73,7 +73,7 @@ def test_only_what_is_missing_is_redone(make_release: MakeRelease, tmp_path: Pat
     assert prepare(asked_for(release, tmp_path / "data"))
     assert "nueva" in (tmp_path / "data/mini_spa/dev/text").read_text()
     last = inodes(tmp_path / "data/audio")
-    assert {path for path in after if last[path] != after[path]} == {str(tmp_path / "data/audio/mini/spa/es.dev.tsv")}
+    assert {path for path in after if last[path] != after[path]} == {str(tmp_path / "data/audio/mini/spa/es.tsv")}
 
 
 def test_another_release_at_the_same_place(make_release: MakeRelease, tmp_path: Path) -> None:
@@ -105,15 +105,15 @@ def test_quarantine(make_release: MakeRelease, tmp_path: Path, caplog: pytest.Lo
     found = (asked.prepared / "quarantine.tsv").read_text()
     assert re.sub(r"[0-9.]+ s of 0\.60 s", "a part", found).splitlines() == [
         "language\tsplit\tclip\treason",
-        "spa\ttrain\t../../etc/passwd\tpath outside the clips folder",
-        "spa\ttrain\ta\\u2028b.mp3\tpath with white space or control characters",
+        "spa\ttrain\tzero.mp3\tzero bytes",
+        "spa\ttrain\tshort.flac\t0.050 s is shorter than 0.1 s",
         "spa\ttrain\tcut.mp3\ttruncated or corrupt: a part decoded",
-        "spa\ttrain\tdots.mp3\tsentence is empty after normalisation",
         "spa\ttrain\tgone.mp3\tno such file",
         "spa\ttrain\tlong.mp3\t20.5 s is longer than 20 s",
-        "spa\ttrain\tshort.flac\t0.050 s is shorter than 0.1 s",
+        "spa\ttrain\tdots.mp3\tsentence is empty after normalisation",
+        "spa\ttrain\t../../etc/passwd\tpath outside the clips folder",
+        "spa\ttrain\ta\\u2028b.mp3\tpath with white space or control characters",
         "spa\ttrain\ttrain.tsv:14\t6 fields where the header has 5",
-        "spa\ttrain\tzero.mp3\tzero bytes",
     ]
     assert "train 13 = 4 + 9, dev 3 = 3 + 0, test 4 = 4 + 0" in caplog.text
     assert "dijo hola" in (asked.prepared / "train/text").read_text()
@@ -160,19 +160,21 @@ def test_name_that_two_locales_share(make_release: MakeRelease, tmp_path: Path) 
     asked = asked_for(release, tmp_path / "data", ("cmn",))
     assert prepare(asked)
     assert len(read_data_dir(asked.prepared / "train")) == 3
-    assert "another locale of the language" in (asked.prepared / "quarantine.tsv").read_text()
+    assert "another clip of the corpus has this speaker and name" in (asked.prepared / "quarantine.tsv").read_text()
 
 
 def test_checked_before_any_work(make_release: MakeRelease, tmp_path: Path) -> None:
     release = make_release()
     asked = asked_for(release, tmp_path / "data", ("fin", "spa"))
-    with pytest.raises(UserError, match="no folder fi for language fin"):
+    with pytest.raises(UserError, match=r"no fin \(Finnish\): locale fi is not there"):
         prepare(asked)
     assert not (tmp_path / "data").exists()
     with pytest.raises(UserError, match="--nj must be at least 1"):
         dataclasses.replace(asked, nj=0)
     with pytest.raises(UserError, match="control characters"):
         dataclasses.replace(asked, data_dir=tmp_path / "a\tb")
+    with pytest.raises(UserError, match=r"--duration 10m: not an amount of audio; allowed are 10min, 1h, .* and all"):
+        dataclasses.replace(asked, duration="10m")
 
 
 def test_file_in_the_place_of_the_data_folder(make_release: MakeRelease, tmp_path: Path) -> None:

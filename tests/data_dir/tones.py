@@ -56,16 +56,16 @@ class ArchiveAudio(AudioSource):
 
 
 class SegmentAudio(AudioSource):
-    """Clips ``<file>#<start>-<length>``, in seconds."""
+    """Clips ``<name>#<start>-<length>.wav`` of files ``<name>.wav``, in seconds."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def clips(self, wanted: Collection[str]) -> Iterator[EncodedClip]:
         for clip in wanted:
-            name, _, extent = clip.partition("#")
+            name, _, extent = clip.removesuffix(".wav").partition("#")
             start_s, length_s = map(float, extent.split("-"))
-            path = self.folder / name
+            path = self.folder / f"{name}.wav"
             yield EncodedClip(clip, path, path.stat().st_mtime_ns, start_s, length_s)
 
 
