@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from asr_dro.corpora.corpus import EncodedClip
+from asr_dro.data.clip_workers import ClipWorkers
 from asr_dro.data.prepare import Preparation, prepare
 from asr_dro.data.processes import exclusive, worker_pool
 from tests.data_dir.tones import MakeRelease
@@ -68,6 +71,9 @@ def test_killed_while_decoding(make_release: MakeRelease, tmp_path: Path, monkey
     assert 10 < len(done) < 120
     assert not (tmp_path / "killed/data/set/.done.json").exists()
     (audio / "stale.flac.tmp.1").touch()
+    assert (tmp_path / "killed/data/set/.staging.db").exists()
+    (tmp_path / "killed/data/set/train").mkdir()
+    (tmp_path / "killed/data/set/train/text.tmp.1").touch()
 
     for folder in ("killed", "undisturbed"):
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -102,6 +108,39 @@ with exclusive(Path(sys.argv[1])):
     run.stderr.close()
     with exclusive(tmp_path):  # a killed run's lock is free at once, or this would wait for ever
         pass
+
+
+def names(clips: list[EncodedClip]) -> list[str]:
+    return [clip.clip for clip in clips]
+
+
+def die(clips: list[EncodedClip]) -> list[str]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return names(clips)
+
+
+@pytest.mark.parametrize("clip_bytes", [0, 300_000])
+def test_workers_are_fed_in_order_and_with_measure(clip_bytes: int) -> None:
+    read: list[str] = []
+
+    def clips() -> Iterator[EncodedClip]:
+        for number in range(1000 if clip_bytes == 0 else 60):
+            read.append(str(number))
+            yield EncodedClip(str(number), bytes(clip_bytes), 1)
+
+    with ExitStack() as stack:
+        done: list[str] = []
+        for outcomes in ClipWorkers(1, stack).run(names, clips()):
+            done += outcomes
+            ahead = len(read) - len(done)
+            assert ahead <= 4 * 32
+            assert ahead * clip_bytes <= 5e6  # clips of a minute must not fill the memory
+    assert done == read
+
+
+def test_worker_that_dies_is_an_error() -> None:
+    with ExitStack() as stack, pytest.raises(OSError, match="a process died while it decoded clips"):
+        list(ClipWorkers(1, stack).run(die, [EncodedClip("a", b"", 1)]))
 
 
 def test_pool_runs_work() -> None:
