@@ -10,7 +10,7 @@ import contextlib
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class _Names:
         """Return the name of a row."""
         return str(row_id) if self.column else f"{split}-{row:08d}"
 
-    def rows(self, split: str, table: Table, wanted: Set[str]) -> array[int]:
+    def rows(self, split: str, table: Table, wanted: Collection[str]) -> array[int]:
         """Return the sorted numbers of the wanted rows of a split."""
         found = array("q")
         if self.column:
@@ -105,7 +105,7 @@ class DatasetAudio(AudioSource):
 
     def clips(self, wanted: Collection[str]) -> Iterator[EncodedClip]:
         """Yield the wanted clips in the order of the tables; portions without any are not read."""
-        wanted = wanted if isinstance(wanted, Set) else frozenset(wanted)
+        wanted = frozenset(wanted) if isinstance(wanted, Sequence) else wanted  # asked once for each row that has an id
         for split, table in self._tables.items():
             rows = self.names.rows(split, table, wanted)
 
