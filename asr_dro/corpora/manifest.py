@@ -21,6 +21,7 @@ from asr_dro.corpora.manifest_languages import (
     check_group_columns,
     choose_languages,
     common_remarks,
+    label_of,
     part_name,
     read_census,
     write_census,
@@ -28,7 +29,6 @@ from asr_dro.corpora.manifest_languages import (
 from asr_dro.corpora.manifest_lines import Entry, Segment, parse_entry, parse_object, read_lines
 from asr_dro.corpora.manifest_values import RowError, checked_label
 from asr_dro.data.data_dir import SPLITS
-from asr_dro.data.languages import label_by_code
 from asr_dro.errors import UserError
 
 _ENDINGS = (".jsonl", ".json")
@@ -263,7 +263,7 @@ def _split_of(values: Mapping[str, Any]) -> str:
 
 
 def _short(code: str) -> str:
-    return code if code in label_by_code() else code[:40]
+    return code if label_of(code) else code[:40]
 
 
 def _move(codes: Counter[tuple[str, str]], census: Census) -> None:

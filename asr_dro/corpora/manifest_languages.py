@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -22,6 +23,19 @@ from asr_dro.fileio import write_json
 _VERSION = 1  # raise it when equal files give another census
 _MOST_CODES = 1000  # a column of free text must not fill the memory
 SPLIT_NAMES = {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "test": "test"}
+
+
+@functools.cache
+def _label_by_name() -> dict[str, str]:
+    labels: dict[str, set[str]] = {}
+    for language in languages().values():
+        labels.setdefault(language.name.casefold(), set()).add(language.label)
+    return {name: next(iter(of_name)) for name, of_name in labels.items() if len(of_name) == 1}  # two are called Odia
+
+
+def label_of(code: str) -> str:
+    """Return the label for a label, an ISO 639-3 code, a Common Voice locale or an English name; empty if unknown."""
+    return label_by_code().get(code) or _label_by_name().get(code.casefold(), "")
 
 
 def part_name(source: Path) -> str:
@@ -53,8 +67,8 @@ class Census:
         """Count rows of a split by their codes; an empty code is that of rows without a language."""
         known = self.rows[split]
         for code, rows in codes.items():
-            if (label := label_by_code().get(code)) or not code:
-                known[label or ""] = known.get(label or "", 0) + rows
+            if (label := label_of(code)) or not code:
+                known[label] = known.get(label, 0) + rows
             else:
                 name = code if code in self.unknown or len(self.unknown) < _MOST_CODES else "others"
                 self.unknown[name] = self.unknown.get(name, 0) + rows
@@ -109,7 +123,7 @@ class LanguageOfRows:
             if self.default:
                 return self.default
             raise RowError("no language")
-        if label := label_by_code().get(code):
+        if label := label_of(code):
             return label
         raise RowError(f"unknown language {ascii(code)[:40]}")
 
@@ -152,6 +166,9 @@ def _lacking_message(request: CorpusRequest, census: Census, lacking: Sequence[s
         lines.append(unknown)
     if wanted:
         lines.append(f"To go on without: --lang-set {','.join(wanted)}, or `missing_languages: skip` in conf/data")
+    elif found:
+        there = ",".join(sorted(label for label in census.rows["train"] if label))
+        lines.append(f"To take what is there: --lang-set {there}")
     return "\n  ".join(lines)
 
 
