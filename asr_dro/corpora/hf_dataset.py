@@ -264,4 +264,4 @@ class DatasetPart(Part):
         if self._columns.audio == "input_values":
             hertz = "the column sampling_rate says" if self._columns.rate else f"{SAMPLE_RATE_HZ} Hz"
             remarks.append(f"input_values are taken at {hertz}; those beyond full scale are turned down to it")
-        return remarks
+        return [f"{self.name}: {remark}" for remark in remarks]

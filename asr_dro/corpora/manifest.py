@@ -252,7 +252,7 @@ class ManifestPart(Part):
 
     def remarks(self) -> Sequence[str]:
         """Return what is not there, or there and not used."""
-        return common_remarks(self._request, self._census, self._languages)
+        return [f"{self.name}: {remark}" for remark in common_remarks(self._request, self._census, self._languages)]
 
 
 def _split_of(values: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def test_parquet_as_on_the_hub(saved: Path) -> None:
     for clip, (samples, _) in audio(other, clips).items():
         assert np.array_equal(samples, wanted[clip][0])
     assert list(other.rows("test")) == []
-    assert {"no dev rows", "no test rows"} <= set(other.remarks())
+    assert {f"{other.name}: no {split} rows" for split in ("dev", "test")} <= set(other.remarks())
 
 
 def test_a_single_split_is_train(saved: Path) -> None:
