@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from asr_dro.config import compose_run
+import pytest
+import yaml
+
+from asr_dro.config import REPOSITORY, compose, compose_run
 from asr_dro.errors import UserError
 from asr_dro.training.augmentation import AugmentationConfig, NoiseConfig, check_augmentation
 
@@ -65,3 +68,11 @@ def test_written_on_the_command_line() -> None:
     config = compose_run("separable_conv", "ctc", seed=1, train_args=words)
     found = check_augmentation(config["augmentation"])
     assert found == AugmentationConfig((0.9, 1.0, 1.1), NoiseConfig("/noise", (5, 15)))
+
+
+def test_the_documented_example_is_one() -> None:
+    text = (REPOSITORY / "conf" / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(augmentation:.*?)```", text, flags=re.DOTALL)
+    config = compose([compose_run("separable_conv", "ctc", seed=1), yaml.safe_load(example)])
+    assert check_augmentation(config["augmentation"]).noise == NoiseConfig("/corpora/musan/noise")
+    assert config["specaug_conf"]["num_time_mask"] == 2
