@@ -50,6 +50,7 @@ PACKAGES = (
     Package("pyarrow", "pyarrow", "parquet, hf_dataset"),
     Package("s3prl", "s3prl", "s3prl models"),
     Package("transformers", "transformers", "wav2vec 2.0 models"),
+    Package("peft", "peft", "LoRA adapters"),
     Package("whisper", "openai-whisper", "Whisper models"),
     Package("tensorboard", "tensorboard", "use_tensorboard"),
     Package("pytest", "pytest", "tools/test.sh"),
@@ -60,7 +61,13 @@ PACKAGES = (
 )
 PROGRAMS = {"bats": "tools/test.sh", "chromium": "tools/test.sh", "nvidia-smi": "--ngpu 1 and more"}
 # What a model's configuration says -> the package it needs on top of every run.
-MODEL_NEEDS = {"s3prl": "s3prl", "whisper": "whisper", "wav2vec2": "transformers", "hugging": "transformers"}
+MODEL_NEEDS = {
+    "s3prl": "s3prl",
+    "whisper": "whisper",
+    "wav2vec2": "transformers",
+    "hugging": "transformers",
+    "lora:": "peft",
+}
 
 
 def find_problem(package: Package, *, import_it: bool) -> str:

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("espnet", "torch", "torchaudio", "s3prl", "transformers", "numpy", "soundfile", "soxr")
+PACKAGES = ("espnet", "torch", "torchaudio", "s3prl", "transformers", "peft", "numpy", "soundfile", "soxr")
 
 
 def describe_environment(repository: Path) -> dict[str, Any]:
