@@ -13,8 +13,12 @@ from espnet2.tasks import abs_task, asr
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from asr_dro.encoders.identity import IdentityEncoder
 from asr_dro.encoders.normalization import PerUtteranceNormalization
+from asr_dro.encoders.s3prl_upstream import S3prlUpstreamFrontend
 from asr_dro.encoders.separable_conv import SeparableConvEncoder
+from asr_dro.encoders.wav2vec2 import Wav2Vec2Encoder
+from asr_dro.encoders.weighted_sum import WeightedSumFrontend
 from asr_dro.training.augmentation import check_augmentation
 from asr_dro.training.augmenter import Augmenter
 from asr_dro.training.batches import BatchFactory, Plan
@@ -32,7 +36,11 @@ def register() -> None:
     """Add our classes to ESPnet's tables; calling it again changes nothing."""
     asr.model_choices.classes[MODEL] = GroupRobustASRModel
     asr.normalize_choices.classes["per_utterance"] = PerUtteranceNormalization
+    asr.frontend_choices.classes["weighted_sum"] = WeightedSumFrontend
+    asr.frontend_choices.classes["s3prl_upstream"] = S3prlUpstreamFrontend
+    asr.encoder_choices.classes["identity"] = IdentityEncoder
     asr.encoder_choices.classes["separable_conv"] = SeparableConvEncoder
+    asr.encoder_choices.classes["wav2vec2"] = Wav2Vec2Encoder
     abs_task.scheduler_classes["tri_stage"] = TriStageLR
 
 

@@ -80,6 +80,22 @@ class PackedIntegers:
         return self._values[start : self._ends[position]].astype(np.int64)
 
     @property
+    def counts(self) -> Ints:
+        """How many integers each list has, (N,)."""
+        counts: Ints = np.diff(self._ends, prepend=0)
+        return counts
+
+    @property
+    def repeats(self) -> Ints:
+        """How many integers of each list equal the one before, (N,)."""
+        equal = np.concatenate([[False], self._values[1:] == self._values[:-1]])
+        begins = self._ends - self.counts
+        equal[begins[self.counts > 0]] = False  # the one before is of another list
+        sums = np.concatenate([[0], np.cumsum(equal)])
+        repeats: Ints = sums[self._ends] - sums[begins]
+        return repeats
+
+    @property
     def single(self) -> Ints | None:
         """All integers (N,) if each list holds exactly one, else None."""
         alone = np.array_equal(self._ends, np.arange(1, len(self._ends) + 1))

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from asr_dro.data.audio_reading import UnreadableUtterances
 from asr_dro.data.tokens import decode
+from asr_dro.encoders.pretrained import without_checkpoints
 from asr_dro.experiment import CHECKPOINTS, ESPNET_CONFIG, MODEL
 from asr_dro.scoring.hypotheses import format_hypothesis
 from asr_dro.task import GroupRobustASRTask, register
@@ -39,7 +40,8 @@ def load_model(experiment: Path, device: torch.device) -> GroupRobustASRModel:
     register()
     # ESPnet wrote the file with PyYAML; it is read back with the same dialect.
     arguments = yaml.safe_load((experiment / ESPNET_CONFIG).read_text(encoding="utf-8"))
-    model: GroupRobustASRModel = GroupRobustASRTask.build_model(argparse.Namespace(**arguments))
+    bare = argparse.Namespace(**without_checkpoints(arguments))
+    model: GroupRobustASRModel = GroupRobustASRTask.build_model(bare)
     model.load_state_dict(checkpoints.load(experiment / CHECKPOINTS / MODEL), strict=True)
     model.to(device).eval()
     return model

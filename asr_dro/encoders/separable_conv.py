@@ -101,6 +101,10 @@ class SeparableConvEncoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no t
         """Return the width of an output frame."""
         return self.channels
 
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Return stacked frames (B,) of so many input frames (B,): ``ceil(T / stack)``."""
+        return torch.div(lengths + self.stack - 1, self.stack, rounding_mode="floor")
+
     def forward(
         self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -114,7 +118,7 @@ class SeparableConvEncoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no t
         Returns:
             Output (B, S, C), lengths (B,) in stacked frames (``ceil(T / stack)``), and None.
         """
-        lengths = torch.div(ilens + self.stack - 1, self.stack, rounding_mode="floor")
+        lengths = self.output_lengths(ilens)
         frames = torch.arange(xs_pad.size(1), device=xs_pad.device)
         xs_pad = xs_pad.masked_fill((frames >= ilens[:, None])[:, :, None], 0.0)
         missing = -xs_pad.size(1) % self.stack

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from asr_dro.decoding.greedy import ctc_greedy
+from asr_dro.encoders.frames import chain, shortest_samples, use_true_masks
 from asr_dro.objectives import build_objective
 from asr_dro.objectives.feasibility import ctc_infeasible
 
@@ -35,6 +36,13 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         super().__init__(report_cer=False, report_wer=False, **kwargs)
         self.group_names = tuple(group_names)
         self.objective = build_objective(objective, self.group_names, **objective_conf)
+        use_true_masks(self)
+        self.lengths = chain([self.frontend, self.preencoder, self.encoder, self.postencoder])
+        self.shortest_samples = shortest_samples(self.lengths) if self.lengths is not None else 1
+
+    def output_lengths(self, samples: Tensor) -> Tensor | None:
+        """Return the frames (B,) that the encoder makes of so many samples (B,); None if no rule is known."""
+        return None if self.lengths is None else self.lengths(samples.clamp(min=self.shortest_samples))
 
     def forward(self, **batch: Any) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Compute the training loss of a batch.
@@ -77,6 +85,14 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         self._hypotheses: list[list[int]] = [[] for _ in batch["text_lengths"]]
         losses, infeasible = self.utterance_losses(batch)
         return losses, infeasible, self._hypotheses
+
+    def _extract_feats(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (B, T, F) and lengths (B,); what is too short for the network gets silence at its end."""
+        missing = max(0, self.shortest_samples - speech.size(1))
+        features: tuple[Tensor, Tensor] = super()._extract_feats(
+            functional.pad(speech, (0, missing)), speech_lengths.clamp(min=self.shortest_samples)
+        )
+        return features
 
     def _calc_ctc_loss(
         self, encoder_out: Tensor, encoder_out_lens: Tensor, ys_pad: Tensor, ys_pad_lens: Tensor

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_dro.config import REPOSITORY, compose, load_yaml
+from asr_dro.encoders.pretrained import Checkpoint, add_architectures, find_checkpoints
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, LAST_CHECKPOINT, MODEL, TRAIN_CONFIG, TRAIN_LOG
 from asr_dro.fileio import write_json
@@ -44,6 +45,7 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
         logger.info("%s is trained already", experiment)
         return model
     check_audio(config, data_set)
+    checkpoints = find_checkpoints(config)
     from asr_dro.logs import chatter_to_file, log_to_file
 
     log = experiment / TRAIN_LOG
@@ -55,8 +57,9 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
         problems = find_unknown_options(config, {name: table.classes for name, table in choices().items()})
         if problems:
             raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
-        write_json(experiment / ENVIRONMENT, describe_environment(REPOSITORY))
-        arguments = espnet_arguments(config, data_set, experiment, ngpu=ngpu)
+        used = {key: {**vars(found), "path": str(found.path)} for key, found in checkpoints.items()}
+        write_json(experiment / ENVIRONMENT, {**describe_environment(REPOSITORY), "checkpoints": used})
+        arguments = espnet_arguments(config, data_set, experiment, ngpu=ngpu, checkpoints=checkpoints)
         if ngpu > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:  # spawned by ESPnet, or started by torchrun
             GroupRobustASRTask.main(args=arguments)
         else:  # what main() does for one process, without printing the command line
@@ -131,12 +134,25 @@ def find_unknown_options(config: Mapping[str, Any], classes: Mapping[str, Mappin
     return problems
 
 
-def espnet_arguments(config: Mapping[str, Any], data_set: Path, experiment: Path, *, ngpu: int) -> argparse.Namespace:
-    """Return ESPnet's arguments for a run; everything derived (tokens, groups, number of updates) is filled in here."""
-    from asr_dro.task import GroupRobustASRTask
+def espnet_arguments(
+    config: Mapping[str, Any],
+    data_set: Path,
+    experiment: Path,
+    *,
+    ngpu: int,
+    checkpoints: Mapping[str, Checkpoint] | None = None,
+) -> argparse.Namespace:
+    """Return ESPnet's arguments for a run; everything derived (tokens, groups, number of updates) is filled in here.
+
+    Raises:
+        UserError: If a network cannot be made of its checkpoint, or only the head would ever learn.
+    """
+    from asr_dro.task import GroupRobustASRTask, choices
     from asr_dro.training.utterances import UtteranceTable
 
     arguments: argparse.Namespace = GroupRobustASRTask.get_parser().parse_args([])
+    found = find_checkpoints(config) if checkpoints is None else checkpoints
+    config = add_architectures(config, {name: table.classes for name, table in choices().items()}, found)
     own = {"objective", "objective_conf"}
     for key, value in config.items():
         if key not in own:
@@ -145,8 +161,13 @@ def espnet_arguments(config: Mapping[str, Any], data_set: Path, experiment: Path
     batches = table.training_batches(config["batching"], config["seed"])
     logger.info("batches: %s", ", ".join(f"{key} {value:.4g}" for key, value in batches.describe().items()))
     arguments.accum_grad = batches.batches_per_update
+    total = batches.updates_per_epoch * config["max_epoch"]
+    if config.get("freeze_updates", 0) >= total:
+        raise UserError(
+            f"freeze_updates is {config['freeze_updates']}, but the training has {total} updates in all: only the head "
+            "would learn. Lower it, raise max_epoch, or freeze the rest for good (freeze)."
+        )
     if config.get("scheduler") == "tri_stage":
-        total = batches.updates_per_epoch * config["max_epoch"]
         arguments.scheduler_conf = {**config.get("scheduler_conf", {}), "total_updates": total}
     arguments.model_conf = {
         "objective": config["objective"],

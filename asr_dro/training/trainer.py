@@ -29,6 +29,7 @@ from asr_dro.training.batches import BatchFactory
 from asr_dro.training.epoch import EpochOptions, train_epoch
 from asr_dro.training.evaluation import evaluate
 from asr_dro.training.freezing import FreezeSchedule
+from asr_dro.training.infeasible import warn_about_infeasible
 from asr_dro.training.model import GroupRobustASRModel
 from asr_dro.training.processes import rank_and_world
 from asr_dro.training.scalars import write_scalars
@@ -87,6 +88,9 @@ class GroupRobustTrainer(Trainer):  # type: ignore[misc]  # ESPnet has no type i
         state = TrainingState(model, optimizers[0], schedulers[0], scaler)
         run = TrainingRun(state, trainer_options, distributed_option)
         run.resume()
+        if run.main_process and run.wants_another_epoch():
+            for split, factory in (("train", train_iter_factory), ("dev", valid_iter_factory)):
+                warn_about_infeasible(model, factory.dataset, split)
         while run.wants_another_epoch():
             run.train_one_epoch(train_iter_factory, valid_iter_factory)
         run.finish()

@@ -1,0 +1,139 @@
+"""wav2vec 2.0, XLSR-53, XLS-R and MMS as encoders of waveforms, fine-tuned as a whole.
+
+Shapes: ``B`` utterances, ``N`` samples, ``T`` frames, ``H`` hidden units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from torch import Tensor, nn
+
+from asr_dro.encoders import wav2vec2_weights
+from asr_dro.encoders.pretrained import find_checkpoint
+from asr_dro.encoders.span_masks import SpanMask
+from asr_dro.encoders.wav2vec2_states import frame_lengths, hidden_states, prepare_waveforms
+from asr_dro.errors import UserError
+
+DROPOUT = {  # ours: transformers'
+    "projection": "feat_proj_dropout",
+    "hidden": "hidden_dropout",
+    "attention": "attention_dropout",
+    "activation": "activation_dropout",
+}
+_OWN_DROPOUT = ("layer", "output")
+
+
+class Wav2Vec2Encoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type information
+    """The network of a checkpoint; its last layer is the output.
+
+    Args:
+        input_size: 1: it reads samples (``frontend: null``, ``input_size: 1``, ``normalize: null``).
+        checkpoint: Folder, file of fairseq, or ``organisation/model@revision``; None: random weights.
+        architecture: What the network looks like; None: what the checkpoint says.
+        time_mask: Spans of frames replaced by a learnt vector in training (``SpanMask``; at least two per utterance).
+        channel_mask: Spans of hidden units set to zero in training (``SpanMask``).
+        dropout: Probabilities: ``projection`` (after the convolutions), ``hidden``, ``attention``, ``activation``,
+            ``output`` (before the head), ``layer`` (whole layers left out). What is not named is 0, whatever the
+            network was pretrained with.
+        attention: ``sdpa``, ``eager``, or ``flash_attention_2`` where it is installed.
+        gradient_checkpointing: Compute layers again in the backward pass: less memory, about a third more time.
+
+    Raises:
+        UserError: For options that do not exist or a checkpoint that cannot be used.
+    """
+
+    def __init__(
+        self,
+        input_size: int = 1,
+        checkpoint: str | None = None,
+        architecture: Mapping[str, Any] | None = None,
+        time_mask: Mapping[str, Any] | None = None,
+        channel_mask: Mapping[str, Any] | None = None,
+        dropout: Mapping[str, float] | None = None,
+        attention: str = "sdpa",
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if input_size != 1:
+            raise UserError("encoder wav2vec2 reads samples: set frontend: null, input_size: 1 and normalize: null")
+        self.time_mask = SpanMask.from_mapping(time_mask, "time_mask", min_spans=2)
+        self.channel_mask = SpanMask.from_mapping(channel_mask, "channel_mask")
+        probabilities = check_dropout(dropout or {})
+        self.layer_drop = probabilities["layer"]
+        self.output_dropout = nn.Dropout(probabilities["output"])
+        settings = {DROPOUT[name]: value for name, value in probabilities.items() if name in DROPOUT}
+        # Where this is 0, transformers' network has no vector that stands for what is masked.
+        settings["mask_time_prob"] = float(self.time_mask.probability)
+        path = find_checkpoint(checkpoint).path if checkpoint is not None else None
+        self.architecture = wav2vec2_weights.described(path, architecture)
+        self.model = wav2vec2_weights.build_network(path, self.architecture, attention=attention, **settings)
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
+    @staticmethod
+    def architecture_of(checkpoint: Path) -> dict[str, Any]:
+        """Describe a checkpoint without its weights."""
+        return wav2vec2_weights.architecture_of(checkpoint)
+
+    def output_size(self) -> int:
+        """Return the width ``H`` of an output frame."""
+        return int(self.model.config.hidden_size)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Return frames (B,) of waveforms of so many samples (B,)."""
+        return frame_lengths(self.model.config, lengths)
+
+    def forward(
+        self, xs_pad: Tensor, ilens: Tensor, prev_states: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Encode waveforms; padding never changes an utterance's output.
+
+        Args:
+            xs_pad: Waveforms at 16 kHz, (B, N).
+            ilens: Samples of each, (B,).
+            prev_states: Unused; part of ESPnet's interface.
+
+        Returns:
+            Output (B, T, H), lengths in frames (B,), and None.
+        """
+        speech, lengths = prepare_waveforms(self.model.config, xs_pad, ilens, self.architecture["normalize_eps"])
+        layers = hidden_states(self.model, speech, lengths, corrupt=self._corrupt, layer_drop=self.layer_drop)
+        hidden = speech
+        for output in layers:
+            hidden = output
+        return self.output_dropout(hidden), self.output_lengths(ilens), None
+
+    def _corrupt(self, hidden: Tensor, frames: Tensor) -> Tensor:
+        """Mask features (B, T, H) in training."""
+        if not self.training:
+            return hidden
+        if self.time_mask.probability:
+            masked = self.time_mask.draw(frames, hidden.size(1))
+            hidden = torch.where(masked[:, :, None], self.model.masked_spec_embed.to(hidden.dtype), hidden)
+        if self.channel_mask.probability:
+            width = hidden.size(2)
+            masked = self.channel_mask.draw(torch.full_like(frames, width), width)
+            hidden = hidden.masked_fill(masked[:, None, :], 0.0)
+        return hidden
+
+
+def check_dropout(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return the probability of each kind of dropout.
+
+    Raises:
+        UserError: With every mistake.
+    """
+    known = (*DROPOUT, *_OWN_DROPOUT)
+    problems = [f"dropout.{key} is not a key; allowed: {', '.join(known)}" for key in values if key not in known]
+    for key in set(values) & set(known):
+        value = values[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            problems.append(f"dropout.{key} must be from 0 to below 1, not {value!r}")
+    if problems:
+        raise UserError("\n".join(sorted(problems)))
+    return {key: float(values.get(key, 0.0)) for key in known}

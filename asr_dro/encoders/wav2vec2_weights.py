@@ -1,0 +1,168 @@
+"""wav2vec 2.0 networks of transformers, from a Hugging Face folder, a fairseq checkpoint, or a description alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+from asr_dro.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+ATTENTION = ("sdpa", "eager", "flash_attention_2")
+# Added to the variance before a waveform is divided by its root: by transformers' feature extractor, by fairseq.
+HUGGING_FACE_EPS, FAIRSEQ_EPS = 1e-7, 1e-5
+# Keys of config.json that decide about shapes and computation; the others are of pretraining, or options of ours.
+_STRUCTURE = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act", "layer_norm_eps"),
+    *("feat_extract_norm", "feat_extract_activation", "conv_dim", "conv_stride", "conv_kernel", "conv_bias"),
+    *("num_conv_pos_embeddings", "num_conv_pos_embedding_groups", "do_stable_layer_norm", "adapter_attn_dim"),
+    "initializer_range",
+)
+
+
+def architecture_of(checkpoint: Path) -> dict[str, Any]:
+    """Describe a checkpoint without its weights.
+
+    Args:
+        checkpoint: Folder of transformers, or file of fairseq.
+
+    Returns:
+        ``config``: options of ``Wav2Vec2Config``; ``normalize_eps``: added to the variance of
+        waveforms, null if the network takes them as they are.
+
+    Raises:
+        UserError: If it is not of a wav2vec 2.0 network.
+    """
+    if checkpoint.is_dir():
+        described = _read_json(checkpoint / "config.json")
+        if described.get("model_type") != "wav2vec2":
+            raise UserError(f"{checkpoint} is of a {described.get('model_type')} network, not of wav2vec2")
+        config = Wav2Vec2Config.from_dict(described)
+        eps = HUGGING_FACE_EPS if _normalizes(checkpoint) else None
+    else:
+        from asr_dro.encoders.fairseq_checkpoint import read_fairseq_checkpoint
+        from asr_dro.encoders.fairseq_wav2vec2 import to_transformers
+
+        fairseq = read_fairseq_checkpoint(checkpoint)
+        config, _ = to_transformers(fairseq)
+        eps = FAIRSEQ_EPS if fairseq.normalize else None
+    if config.add_adapter:
+        raise UserError(f"{checkpoint} ends in layers that shorten its output (add_adapter), which is not supported")
+    kept = {key: getattr(config, key) for key in _STRUCTURE}
+    return {"config": json.loads(json.dumps(kept)), "normalize_eps": eps}  # lists in place of tuples: it goes to YAML
+
+
+def described(checkpoint: Path | None, architecture: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the description that is given, or else the checkpoint's own.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    if architecture is not None:
+        return dict(architecture)
+    if checkpoint is None:
+        raise UserError("wav2vec 2.0 needs a checkpoint: a folder, a file, or organisation/model@revision")
+    return architecture_of(checkpoint)
+
+
+def _normalizes(folder: Path) -> bool:
+    path = folder / "preprocessor_config.json"
+    if not path.is_file():
+        logger.warning("%s is missing: waveforms get zero mean and unit variance, as nearly all networks expect", path)
+        return True
+    return bool(_read_json(path).get("do_normalize", True))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold an object")
+    return content
+
+
+def build_network(
+    checkpoint: Path | None, architecture: Mapping[str, Any], *, attention: str, **settings: float
+) -> Wav2Vec2Model:
+    """Build the network, in training mode and fp32.
+
+    Args:
+        checkpoint: Where its weights come from; None: random ones.
+        architecture: What ``architecture_of`` returned.
+        attention: Implementation of attention; one that is not there is replaced by ``sdpa``.
+        **settings: Options of ``Wav2Vec2Config`` that matter in training only; probabilities not named are 0.
+
+    Raises:
+        UserError: If tensors are missing, or are of another shape than described.
+    """
+    config = Wav2Vec2Config.from_dict({**architecture["config"], **dict.fromkeys(_probabilities(), 0.0), **settings})
+    config._attn_implementation = usable_attention(attention)
+    if checkpoint is None:
+        return Wav2Vec2Model(config)
+    if checkpoint.is_dir():
+        return _from_folder(checkpoint, config)
+    from asr_dro.encoders.fairseq_checkpoint import read_fairseq_checkpoint
+    from asr_dro.encoders.fairseq_wav2vec2 import to_transformers
+
+    _, state = to_transformers(read_fairseq_checkpoint(checkpoint))
+    model = Wav2Vec2Model(config)
+    inner = {name.removeprefix("wav2vec2."): tensor for name, tensor in state.items()}
+    # What pretraining or another vocabulary needed has no place here; everything that has a place must be there.
+    model.load_state_dict({name: inner[name] for name in model.state_dict()}, strict=True)
+    network: Wav2Vec2Model = model.train()
+    return network
+
+
+def _probabilities() -> list[str]:
+    names = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout")
+    return [*names, "layerdrop", "mask_time_prob", "mask_feature_prob"]
+
+
+def _from_folder(folder: Path, config: Wav2Vec2Config) -> Wav2Vec2Model:
+    loader: Any = Wav2Vec2Model
+    try:
+        model, report = loader.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=config._attn_implementation,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{folder} cannot be loaded: {error}") from error
+    # Networks that were never trained with masks have no embedding of them; it begins at random then.
+    missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
+    wrong = sorted(map(str, report["mismatched_keys"]))
+    if missing or wrong:
+        problems = [f"missing: {', '.join(missing)}"] if missing else []
+        problems += [f"of another shape: {', '.join(wrong)}"] if wrong else []
+        raise UserError(f"{folder}: weights do not fit config.json; {'; '.join(problems)}")
+    network: Wav2Vec2Model = model.train()
+    return network
+
+
+def usable_attention(wanted: str) -> str:
+    """Return the implementation of attention to use, ``sdpa`` where the wanted one is not there.
+
+    Raises:
+        UserError: If it is none of ``ATTENTION``.
+    """
+    if wanted not in ATTENTION:
+        raise UserError(f"attention is {wanted!r}; allowed: {', '.join(ATTENTION)}")
+    if wanted != "flash_attention_2":
+        return wanted
+    if importlib.util.find_spec("flash_attn") is None or not torch.cuda.is_available():
+        logger.warning("attention: flash_attention_2 needs the package flash_attn and a GPU; sdpa is used")
+        return "sdpa"
+    return wanted

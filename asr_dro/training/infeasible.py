@@ -1,0 +1,67 @@
+"""Which utterances have more labels than frames, told before a training begins.
+
+They have no CTC loss, so training leaves them out. If a group loses many, its objective sees an easier group than there
+is: a network with fewer frames per second less often, or with longer pieces of text as tokens, keeps them.
+
+Shapes: ``N`` utterances.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ
+from asr_dro.training.dataset import SpeechDataset
+from asr_dro.training.model import GroupRobustASRModel
+
+logger = logging.getLogger(__name__)
+
+MOST_GROUPS = 10  # named in the warning
+
+
+def infeasible_utterances(model: GroupRobustASRModel, dataset: SpeechDataset) -> NDArray[np.bool_] | None:
+    """Return which utterances (N,) have fewer frames than CTC needs; None if the network's frames are not known.
+
+    Needed are one frame per label and one more between equal neighbours. No audio is opened: lengths are those of the
+    prepared set, without changes of speed.
+    """
+    samples = torch.from_numpy(np.round(dataset.table.durations_s * SAMPLE_RATE_HZ).astype(np.int64))
+    frames = model.output_lengths(samples)
+    if frames is None:
+        return None
+    needed = dataset.labels.counts + dataset.labels.repeats
+    infeasible: NDArray[np.bool_] = needed > frames.numpy()
+    return infeasible
+
+
+def warn_about_infeasible(model: GroupRobustASRModel, dataset: SpeechDataset, split: str) -> None:
+    """Log how many utterances of each group will be left out.
+
+    Args:
+        model: The model.
+        dataset: The utterances.
+        split: Their name, for the message.
+    """
+    infeasible = infeasible_utterances(model, dataset)
+    if infeasible is None:
+        logger.info(
+            "%s: which utterances have more labels than frames is not known beforehand with this network", split
+        )
+        return
+    names = dataset.table.group_names
+    lost = np.bincount(dataset.table.groups[infeasible], minlength=len(names))
+    total = np.bincount(dataset.table.groups, minlength=len(names))
+    if not infeasible.any():
+        logger.info("%s: all %d utterances have enough frames for their labels", split, len(infeasible))
+        return
+    worst = sorted(np.flatnonzero(lost), key=lambda group: -lost[group] / total[group])
+    shown = ", ".join(f"{names[group]} {lost[group]} of {total[group]}" for group in worst[:MOST_GROUPS])
+    more = f", and {len(worst) - MOST_GROUPS} more" if len(worst) > MOST_GROUPS else ""
+    logger.warning(
+        "%s: %d of %d utterances have more labels than frames and are left out: %s%s",
+        split, int(infeasible.sum()), len(infeasible), shown, more,
+    )  # fmt: skip
