@@ -14,7 +14,9 @@ from typing import Any
 from asr_dro.errors import UserError
 
 TEXT_PROFILES = ("basic", "ml_superb", "challenge2025", "none")
-TOKEN_TYPES = ("char", "bpe", "unigram")
+WHISPER_TYPES = ("whisper", "whisper_v3")
+SENTENCEPIECE_TYPES = ("bpe", "unigram")
+TOKEN_TYPES = ("char", *SENTENCEPIECE_TYPES, *WHISPER_TYPES)
 TASKS = ("lid+asr", "asr", "lid")
 FILE_NAME = "data.yaml"
 
@@ -24,8 +26,9 @@ class TokenConfig:
     """How text is cut into tokens.
 
     Args:
-        type: ``char``, or SentencePiece's ``bpe`` or ``unigram``.
-        vocabulary_size: Pieces of SentencePiece; ignored for characters.
+        type: ``char``, SentencePiece's ``bpe`` or ``unigram``, or Whisper's vocabulary for Whisper's decoder: ``whisper``,
+            or ``whisper_v3`` for large-v3, which has one language more.
+        vocabulary_size: Pieces of SentencePiece; ignored for other types.
         temperature: SentencePiece is trained on languages in proportion to (characters of text) ** temperature:
             1 as they are, 0 all alike.
         min_count: A character seen less often in training is ``<unk>``.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import zip_longest
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_dro.data import out_of_vocabulary
-from asr_dro.data.config import DataConfig
+from asr_dro.data.config import SENTENCEPIECE_TYPES, WHISPER_TYPES, DataConfig
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ, SPLITS
 from asr_dro.data.done import fingerprint, is_made_from, mark_made_from, write_if_changed
 from asr_dro.data.out_of_vocabulary import OutOfVocabulary
@@ -51,7 +51,7 @@ def make_tokens(prepared: Path) -> bool:
     """
     config = config_of_set(prepared)
     train, tokens, model = prepared / "train", prepared / TOKENS, prepared / PIECES_MODEL
-    by_pieces = config.tokens.type != "char" and config.task != "lid"
+    by_pieces = config.tokens.type in SENTENCEPIECE_TYPES and config.task != "lid"
     inputs = {"files": fingerprint([train / "text", train / "utt2lang"]), **_labels_of(config)}
     if is_made_from(prepared / _TOKENS_MARKER, inputs, [tokens, model] if by_pieces else [tokens]):
         return False
@@ -68,9 +68,18 @@ def make_tokens(prepared: Path) -> bool:
         write_token_list(tokens, build_token_list((), tags, pieces=Pieces(content).names))
     else:
         model.unlink(missing_ok=True)  # of an earlier configuration
-        write_token_list(tokens, build_token_list(() if config.task == "lid" else known, tags))
+        write_token_list(tokens, _vocabulary(config, known, tags))
     mark_made_from(prepared / _TOKENS_MARKER, inputs)
     return True
+
+
+def _vocabulary(config: DataConfig, known: Collection[str], tags: Collection[str]) -> list[str]:
+    """Return the vocabulary of a configuration without SentencePiece: characters of train and languages with a tag."""
+    if config.tokens.type in WHISPER_TYPES:
+        from asr_dro.data.whisper_tokens import whisper_token_list
+
+        return whisper_token_list(config.tokens.type, tags)
+    return build_token_list(() if config.task == "lid" else known, tags)
 
 
 def _labels_of(config: DataConfig) -> dict[str, Any]:

@@ -42,11 +42,11 @@ class OutOfVocabulary:
     """Counts by language and split.
 
     Args:
-        known: The characters of the vocabulary.
+        known: The characters of the vocabulary; None: it has all.
     """
 
-    def __init__(self, known: Collection[str]) -> None:
-        self._known = frozenset(known)
+    def __init__(self, known: Collection[str] | None) -> None:
+        self._known = None if known is None else frozenset(known)
         self.counts: dict[tuple[str, str], TextCount] = {}
 
     def add(self, language: str, split: str, text: str) -> None:
@@ -54,7 +54,7 @@ class OutOfVocabulary:
         count = self.counts.setdefault((language, split), TextCount())
         characters = "".join(text.split())
         count.characters += len(characters)
-        if unknown := set(characters) - self._known:
+        if self._known is not None and (unknown := set(characters) - self._known):
             count.unknown.update(character for character in characters if character in unknown)
 
     def write(self, path: Path) -> None:

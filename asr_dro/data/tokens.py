@@ -5,7 +5,8 @@ The vocabulary (``tokens.txt``, one token per line, the position is the index), 
 - characters: ``<blank>``, ``<unk>``, ``<space>``, characters by code point, language tags sorted, ``<sos/eos>``;
 - pieces: ``<blank>``, ``<unk>``, SentencePiece's pieces in its order, language tags sorted, ``<sos/eos>``. A piece that
   begins a word begins with U+2581, so there is no ``<space>``, and the third token tells the two types apart;
-- task ``asr`` has no tags, task ``lid`` neither characters nor pieces (but ``<space>``).
+- task ``asr`` has no tags, task ``lid`` neither characters nor pieces (but ``<space>``);
+- Whisper's own vocabulary (:mod:`asr_dro.data.whisper_tokens`) does not begin with ``<blank>``.
 
 No piece but ``[`` and ``<`` themselves holds these signs, so a token that looks like a tag or a mark is one.
 """
@@ -15,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from asr_dro.data.config import FILE_NAME, DataConfig, read_data_config
+from asr_dro.data.config import FILE_NAME, WHISPER_TYPES, DataConfig, read_data_config
 from asr_dro.data.done import write_if_changed
 from asr_dro.data.pieces import WORD_START, Pieces
 from asr_dro.errors import UserError
 
 BLANK, UNKNOWN, SPACE, SOS_EOS = "<blank>", "<unk>", "<space>", "<sos/eos>"
+WHISPER_START = "<|startoftranscript|>"
 TOKENS, PIECES_MODEL = "tokens.txt", "spm.model"  # in the prepared set
 UNKNOWN_SHOWN = "\N{REPLACEMENT CHARACTER}"  # one character, so that it counts as one error
 
@@ -67,11 +69,17 @@ def read_token_list(path: Path) -> list[str]:
         tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run stage 2 (tokens) first") from None
-    if tokens[:2] != [BLANK, UNKNOWN] or tokens[-1] != SOS_EOS:
+    ours = tokens[:2] == [BLANK, UNKNOWN] and tokens[-1] == SOS_EOS
+    if not ours and not (is_whisper_vocabulary(tokens) and WHISPER_START in tokens):
         raise UserError(f"{path}: expected {BLANK}, {UNKNOWN}, ... {SOS_EOS}; make it again with stage 2")
     if len(set(tokens)) != len(tokens) or "" in tokens:
         raise UserError(f"{path}: a token is empty or there twice; make it again with stage 2")
     return tokens
+
+
+def is_whisper_vocabulary(tokens: Sequence[str]) -> bool:
+    """Tell whether a vocabulary is Whisper's, which CTC cannot use; one of ours begins with CTC's blank."""
+    return tokens[0] != BLANK
 
 
 def has_language_tags(tokens: Iterable[str]) -> bool:
@@ -116,6 +124,10 @@ class Tokenizer:
         """
         config, path = config_of_set(prepared), prepared / PIECES_MODEL
         tokens = read_token_list(prepared / TOKENS)
+        if config.tokens.type in WHISPER_TYPES:
+            from asr_dro.data.whisper_tokens import WhisperTokenizer
+
+            return WhisperTokenizer(tokens, task=config.task, kind=config.tokens.type)
         if config.tokens.type == "char" or config.task == "lid":
             return cls(tokens, task=config.task)
         if not path.exists():
@@ -142,7 +154,7 @@ class Tokenizer:
     @property
     def languages(self) -> list[str]:
         """The languages that have a tag, sorted."""
-        return [language for language in map(tag_language, self.tokens) if language is not None]
+        return sorted(language for language in map(tag_language, self.tokens) if language is not None)
 
     def _tag(self, language: str) -> int:
         index = self._index.get(language_tag(language))
@@ -162,8 +174,8 @@ class Tokenizer:
         """Turn labels into language and text; see :func:`decode`."""
         return decode(ids, self.tokens)
 
-    def characters(self) -> Collection[str]:
-        """Return the characters that :meth:`encode` does not turn into ``<unk>``, the space aside."""
+    def characters(self) -> Collection[str] | None:
+        """Return the characters that :meth:`encode` does not turn into ``<unk>``, the space aside; None: any."""
         units = self.tokens if self._pieces is None else self._pieces.names
         return {unit for unit in units if len(unit) == 1 and (self._pieces is None or unit != WORD_START)}
 
@@ -173,12 +185,16 @@ def decode(ids: Iterable[int], tokens: Sequence[str]) -> tuple[str | None, str]:
 
     Args:
         ids: Labels without CTC's blanks and repetitions.
-        tokens: The vocabulary, of characters or pieces.
+        tokens: The vocabulary, of characters or pieces, or Whisper's.
 
     Returns:
         The language of the first tag, None without a tag; the text without tags, with single spaces. ``<unk>`` becomes
         U+FFFD, one character, so that it counts as one error.
     """
+    if is_whisper_vocabulary(tokens):
+        from asr_dro.data.whisper_tokens import decode_whisper
+
+        return decode_whisper(ids, tokens)
     word_start = "" if tokens[2] == SPACE else WORD_START  # a vocabulary of characters may hold U+2581 as such
     shown = {BLANK: "", SOS_EOS: "", SPACE: " ", UNKNOWN: UNKNOWN_SHOWN}
     language: str | None = None
