@@ -26,7 +26,7 @@ class TokenConfig:
     """How text is cut into tokens.
 
     Args:
-        type: ``char``, SentencePiece's ``bpe`` or ``unigram``, or Whisper's vocabulary for Whisper's decoder: ``whisper``,
+        type: ``char``, SentencePiece's ``bpe`` or ``unigram``, or Whisper's vocabulary for its decoder: ``whisper``,
             or ``whisper_v3`` for large-v3, which has one language more.
         vocabulary_size: Pieces of SentencePiece; ignored for other types.
         temperature: SentencePiece is trained on languages in proportion to (characters of text) ** temperature:
