@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-import transformers
-from transformers import Wav2Vec2Config, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor
 
 from asr_dro.encoders.fairseq_checkpoint import FairseqCheckpoint, read_fairseq_checkpoint
 from asr_dro.encoders.fairseq_names import Head
-from asr_dro.encoders.fairseq_wav2vec2 import build, head_of, to_fairseq, to_transformers
 from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_directory, atomic_open, write_json
+
+if TYPE_CHECKING:
+    from transformers import Wav2Vec2Config
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,11 @@ def checkpoint_to_folder(source: Path, target: Path, language: str | None = None
 
     Weights are written in float32: files of fairseq often hold half precision, which a folder's readers would train in.
     """
-    checkpoint = read_fairseq_checkpoint(source, language)
+    checkpoint = read_fairseq_checkpoint(source, language)  # first: a wrong file need not wait for transformers
+    from transformers import Wav2Vec2FeatureExtractor
+
+    from asr_dro.encoders.fairseq_wav2vec2 import build, head_of, to_transformers
+
     config, state = to_transformers(checkpoint)
     config.dtype = torch.float32
     model = build(config, state)
@@ -91,6 +95,8 @@ def checkpoint_to_folder(source: Path, target: Path, language: str | None = None
 
 def _write_tokenizer(folder: Path, checkpoint: FairseqCheckpoint, config: Wav2Vec2Config) -> None:
     """Write the symbols for transformers, whose blank is called ``<pad>``: it changes names with fairseq's ``<s>``."""
+    from transformers import Wav2Vec2CTCTokenizer
+
     symbols = checkpoint.symbols
     if symbols[:4] != SPECIAL_SYMBOLS or len(symbols) != config.vocab_size:
         logger.warning("%s has no symbols for its %s outputs: no tokenizer is written; make vocab.json of its "
@@ -104,7 +110,10 @@ def _write_tokenizer(folder: Path, checkpoint: FairseqCheckpoint, config: Wav2Ve
 
 def folder_to_checkpoint(source: Path, target: Path) -> None:
     """Write a folder's model as a file that fairseq loads; a CTC model's symbols go to dict.ltr.txt beside it."""
-    config, state = _read_folder(source)
+    described = _described(source)
+    from asr_dro.encoders.fairseq_wav2vec2 import head_of, to_fairseq
+
+    config, state = _read_weights(source, described["architectures"][0])
     preprocessor = _read_json(source / "preprocessor_config.json")
     normalize = bool(preprocessor.get("do_normalize", True))  # transformers' own default
     checkpoint = to_fairseq(config, state, normalize=normalize, data=str(target.parent.resolve()))
@@ -115,16 +124,23 @@ def folder_to_checkpoint(source: Path, target: Path) -> None:
     logger.info("%s: %s", target, checkpoint["cfg"]["model"]["_name"])
 
 
-def _read_folder(source: Path) -> tuple[Wav2Vec2Config, dict[str, torch.Tensor]]:
+def _described(source: Path) -> dict[str, Any]:
+    """Return config.json of a model that can be converted."""
     described = _read_json(source / "config.json")
     names = described.get("architectures") or [None]
-    if described.get("model_type") != "wav2vec2" or names[0] not in {head.value for head in Head}:
-        known = ", ".join(head.value for head in Head)
-        raise UserError(
-            f"{source}: config.json describes {described.get('model_type')} {names[0]}; converted are {known}"
-        )
+    known = [head.value for head in Head]
+    if described.get("model_type") != "wav2vec2" or names[0] not in known:
+        raise UserError(f"{source}: config.json describes {described.get('model_type')} {names[0]}; converted are "
+                        f"{', '.join(known)}")  # fmt: skip
+    return described
+
+
+def _read_weights(source: Path, name: str) -> tuple[Wav2Vec2Config, dict[str, torch.Tensor]]:
+    """Return a folder's configuration and its weights in the precision that they are stored in."""
+    import transformers
+
     try:
-        model, report = getattr(transformers, names[0]).from_pretrained(
+        model, report = getattr(transformers, name).from_pretrained(
             source, local_files_only=True, dtype="auto", output_loading_info=True
         )
     except (OSError, ValueError) as error:
