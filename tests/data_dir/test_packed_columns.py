@@ -67,6 +67,9 @@ def test_a_bad_line_is_named_in_later_blocks(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "wav.scp").write_text("".join(f"u{n} a b.flac\n" for n in range(20)) + "u20\n")
     with pytest.raises(UserError, match=r"wav\.scp:21: "):
         read_strings(tmp_path / "wav.scp")
+    (tmp_path / "token_ids").write_text("".join(f"u{n} {n} 7\n" for n in range(20)) + "u20 x\n")
+    with pytest.raises(UserError, match=r"token_ids:21: not integers"):
+        read_integers(tmp_path / "token_ids")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
