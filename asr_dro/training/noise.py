@@ -20,7 +20,7 @@ from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.errors import UserError
 
 # Folders of noise hold lists and licences too, so that files are chosen by their endings.
-SUFFIXES = (".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".sph", ".w64", ".wav")
+SUFFIXES = (".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".sph", ".w64", ".wav")
 _MOST_PROBLEMS_SHOWN = 5
 
 Samples = NDArray[np.float32]
