@@ -124,12 +124,13 @@ def wanted_files(files: Iterable[str]) -> list[str]:
 
 
 def _how_to_fetch(name: str, repository: str, revision: str, option: str, reason: str, cache: Path | str) -> str:
+    address = f"https://huggingface.co/{repository}/tree/{revision}"
     return (
         f"{option}: {name} is no file or folder here, is not in the cache of the Hugging Face hub ({cache}), and "
-        f"cannot be fetched ({reason}).\nWhere there is a network, fetch {DESCRIPTIONS[0]}, {DESCRIPTIONS[1]} and "
-        f"{WEIGHTS[0]} (or {WEIGHTS[2]}) from https://huggingface.co/{repository}/tree/{revision}, put them in one folder, and give "
-        f'it: --train-args "--{option} checkpoint=FOLDER". Or run `hf download {repository} --revision {revision}` and '
-        "copy that cache here."
+        f"cannot be fetched ({reason}).\n"
+        f"Where there is a network, fetch {DESCRIPTIONS[0]}, {DESCRIPTIONS[1]} and {WEIGHTS[0]} (or {WEIGHTS[2]}) from "
+        f'{address}, put them in one folder, and give it: --train-args "--{option} checkpoint=FOLDER". '
+        f"Or run `hf download {repository} --revision {revision}` and copy that cache here."
     )
 
 
@@ -162,7 +163,7 @@ def find_checkpoints(config: Mapping[str, Any]) -> dict[str, Checkpoint]:
 def add_architectures(
     config: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]], checkpoints: Mapping[str, Checkpoint]
 ) -> dict[str, Any]:
-    """Return a configuration that says of each network with pretrained weights what it looks like.
+    """Return a configuration that says of each network with pretrained weights what it looks like, and how wide it is.
 
     Args:
         config: Composed configuration.
@@ -175,6 +176,9 @@ def add_architectures(
         describe = getattr(classes.get(option, {}).get(config.get(option, "")), "architecture_of", None)
         if describe is not None:
             described[key] = {**config[key], "architecture": describe(checkpoint.path)}
+    width = described.get("frontend_conf", {}).get("architecture", {}).get("config", {}).get("hidden_size")
+    if described.get("preencoder") == "linear" and width is not None:  # the only class that does not ask its neighbour
+        described["preencoder_conf"] = {"input_size": width, **described.get("preencoder_conf", {})}
     return described
 
 

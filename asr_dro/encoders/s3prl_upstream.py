@@ -40,6 +40,7 @@ class S3prlUpstreamFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no
         architecture: What the network looks like; None: what the checkpoint says.
         layer_norm: Normalise each layer's frames before the sum.
         attention: ``sdpa``, ``eager``, or ``flash_attention_2`` where it is installed.
+        dropout: Probabilities: ``projection``, ``hidden``, ``attention``, ``activation``; 0 where not named.
 
     Raises:
         UserError: For a checkpoint that cannot be used.
@@ -51,11 +52,12 @@ class S3prlUpstreamFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no
         architecture: Mapping[str, Any] | None = None,
         layer_norm: bool = False,
         attention: str = "sdpa",
+        dropout: Mapping[str, float] | None = None,
     ) -> None:
         from s3prl.nn import Featurizer  # 5 seconds, which other routes need not wait for
 
         super().__init__()
-        self.architecture, network = load_frontend_network(checkpoint, architecture, attention)
+        self.architecture, network = load_frontend_network(checkpoint, architecture, attention, dropout)
         if network.config.feat_extract_norm == "group":
             logger.warning(
                 "a base network sees the padding of its batch in s3prl; frontend weighted_sum has no such leak"

@@ -19,14 +19,6 @@ from asr_dro.encoders.span_masks import SpanMask
 from asr_dro.encoders.wav2vec2_states import frame_lengths, hidden_states, prepare_waveforms
 from asr_dro.errors import UserError
 
-DROPOUT = {  # ours: transformers'
-    "projection": "feat_proj_dropout",
-    "hidden": "hidden_dropout",
-    "attention": "attention_dropout",
-    "activation": "activation_dropout",
-}
-_OWN_DROPOUT = ("layer", "output")
-
 
 class Wav2Vec2Encoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type information
     """The network of a checkpoint; its last layer is the output.
@@ -63,15 +55,18 @@ class Wav2Vec2Encoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type i
             raise UserError("encoder wav2vec2 reads samples: set frontend: null, input_size: 1 and normalize: null")
         self.time_mask = SpanMask.from_mapping(time_mask, "time_mask", min_spans=2)
         self.channel_mask = SpanMask.from_mapping(channel_mask, "channel_mask")
-        probabilities = check_dropout(dropout or {})
+        probabilities = wav2vec2_weights.check_dropout(dropout or {}, (*wav2vec2_weights.DROPOUT, "layer", "output"))
         self.layer_drop = probabilities["layer"]
         self.output_dropout = nn.Dropout(probabilities["output"])
-        settings = {DROPOUT[name]: value for name, value in probabilities.items() if name in DROPOUT}
-        # Where this is 0, transformers' network has no vector that stands for what is masked.
-        settings["mask_time_prob"] = float(self.time_mask.probability)
         path = find_checkpoint(checkpoint).path if checkpoint is not None else None
         self.architecture = wav2vec2_weights.described(path, architecture)
-        self.model = wav2vec2_weights.build_network(path, self.architecture, attention=attention, **settings)
+        self.model = wav2vec2_weights.build_network(
+            path,
+            self.architecture,
+            attention=attention,
+            dropout=probabilities,
+            time_masks=bool(self.time_mask.probability),
+        )
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
 
@@ -120,20 +115,3 @@ class Wav2Vec2Encoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type i
             masked = self.channel_mask.draw(torch.full_like(frames, width), width)
             hidden = hidden.masked_fill(masked[:, None, :], 0.0)
         return hidden
-
-
-def check_dropout(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return the probability of each kind of dropout.
-
-    Raises:
-        UserError: With every mistake.
-    """
-    known = (*DROPOUT, *_OWN_DROPOUT)
-    problems = [f"dropout.{key} is not a key; allowed: {', '.join(known)}" for key in values if key not in known]
-    for key in set(values) & set(known):
-        value = values[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            problems.append(f"dropout.{key} must be from 0 to below 1, not {value!r}")
-    if problems:
-        raise UserError("\n".join(sorted(problems)))
-    return {key: float(values.get(key, 0.0)) for key in known}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,12 @@ from asr_dro.errors import UserError
 logger = logging.getLogger(__name__)
 
 ATTENTION = ("sdpa", "eager", "flash_attention_2")
+DROPOUT = {  # ours: transformers'
+    "projection": "feat_proj_dropout",
+    "hidden": "hidden_dropout",
+    "attention": "attention_dropout",
+    "activation": "activation_dropout",
+}
 # Added to the variance before a waveform is divided by its root: by transformers' feature extractor, by fairseq.
 HUGGING_FACE_EPS, FAIRSEQ_EPS = 1e-7, 1e-5
 # Keys of config.json that decide about shapes and computation; the others are of pretraining, or options of ours.
@@ -91,8 +97,30 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def check_dropout(values: Mapping[str, Any], known: Iterable[str] = tuple(DROPOUT)) -> dict[str, float]:
+    """Return the probability of each kind of dropout, 0 for what is not named.
+
+    Raises:
+        UserError: With every mistake.
+    """
+    kinds = tuple(known)
+    problems = [f"dropout.{key} is not a key; allowed: {', '.join(kinds)}" for key in values if key not in kinds]
+    for key in sorted(set(values) & set(kinds)):
+        value = values[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            problems.append(f"dropout.{key} must be from 0 to below 1, not {value!r}")
+    if problems:
+        raise UserError("\n".join(problems))
+    return {key: float(values.get(key, 0.0)) for key in kinds}
+
+
 def build_network(
-    checkpoint: Path | None, architecture: Mapping[str, Any], *, attention: str, **settings: float
+    checkpoint: Path | None,
+    architecture: Mapping[str, Any],
+    *,
+    attention: str = "sdpa",
+    dropout: Mapping[str, float] | None = None,
+    time_masks: bool = False,
 ) -> Wav2Vec2Model:
     """Build the network, in training mode and fp32.
 
@@ -100,12 +128,17 @@ def build_network(
         checkpoint: Where its weights come from; None: random ones.
         architecture: What ``architecture_of`` returned.
         attention: Implementation of attention; one that is not there is replaced by ``sdpa``.
-        **settings: Options of ``Wav2Vec2Config`` that matter in training only; probabilities not named are 0.
+        dropout: Probabilities by the names of ``DROPOUT``; what is not named is 0.
+        time_masks: Whether it has a vector that stands for masked frames.
 
     Raises:
         UserError: If tensors are missing, or are of another shape than described.
     """
-    config = Wav2Vec2Config.from_dict({**architecture["config"], **dict.fromkeys(_probabilities(), 0.0), **settings})
+    probabilities = {name: (dropout or {}).get(ours, 0.0) for ours, name in DROPOUT.items()}
+    nothing_random = {"final_dropout": 0.0, "layerdrop": 0.0, "apply_spec_augment": False, "mask_feature_prob": 0.0}
+    # transformers' network has the vector where this is above 0; what is masked is drawn elsewhere.
+    masks = {"mask_time_prob": 1.0 if time_masks else 0.0}
+    config = Wav2Vec2Config.from_dict({**architecture["config"], **probabilities, **nothing_random, **masks})
     config._attn_implementation = usable_attention(attention)
     if checkpoint is None:
         return Wav2Vec2Model(config)
@@ -115,17 +148,12 @@ def build_network(
     from asr_dro.encoders.fairseq_wav2vec2 import to_transformers
 
     _, state = to_transformers(read_fairseq_checkpoint(checkpoint))
-    model = Wav2Vec2Model(config)
+    model: Any = Wav2Vec2Model(config)
     inner = {name.removeprefix("wav2vec2."): tensor for name, tensor in state.items()}
     # What pretraining or another vocabulary needed has no place here; everything that has a place must be there.
     model.load_state_dict({name: inner[name] for name in model.state_dict()}, strict=True)
     network: Wav2Vec2Model = model.train()
     return network
-
-
-def _probabilities() -> list[str]:
-    names = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "final_dropout")
-    return [*names, "layerdrop", "mask_time_prob", "mask_feature_prob"]
 
 
 def _from_folder(folder: Path, config: Wav2Vec2Config) -> Wav2Vec2Model:

@@ -25,8 +25,8 @@ from asr_dro.encoders.wav2vec2_states import frame_lengths, hidden_states, prepa
 class WeightedSumFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no type information
     """A wav2vec 2.0 network whose layers' outputs are added up.
 
-    The network has no dropout, no masks and drops no layer, as in s3prl; ``freeze: [frontend.model.*]`` makes it a
-    fixed extractor.
+    No layer is left out in training and nothing is masked (ESPnet's ``specaug`` masks features);
+    ``freeze: [frontend.model.*]`` makes the network a fixed extractor.
 
     Args:
         checkpoint: Folder, file of fairseq, or ``organisation/model@revision``; None: random weights.
@@ -34,6 +34,7 @@ class WeightedSumFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no t
         layer_norm: Normalise each layer's frames before the sum.
         attention: ``sdpa``, ``eager``, or ``flash_attention_2`` where it is installed.
         gradient_checkpointing: Compute layers again in the backward pass.
+        dropout: Probabilities: ``projection``, ``hidden``, ``attention``, ``activation``; 0 where not named.
 
     Raises:
         UserError: For a checkpoint that cannot be used.
@@ -46,9 +47,10 @@ class WeightedSumFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no t
         layer_norm: bool = False,
         attention: str = "sdpa",
         gradient_checkpointing: bool = False,
+        dropout: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
-        self.architecture, self.model = load_frontend_network(checkpoint, architecture, attention)
+        self.architecture, self.model = load_frontend_network(checkpoint, architecture, attention, dropout)
         self.layer_norm = layer_norm
         self.weights = nn.Parameter(torch.zeros(self.model.config.num_hidden_layers + 1))  # (L,)
         if gradient_checkpointing:
@@ -89,18 +91,23 @@ class WeightedSumFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no t
 
 
 def load_frontend_network(
-    checkpoint: str | None, architecture: Mapping[str, Any] | None, attention: str
+    checkpoint: str | None,
+    architecture: Mapping[str, Any] | None,
+    attention: str,
+    dropout: Mapping[str, float] | None,
 ) -> tuple[dict[str, Any], Any]:
-    """Return the description of a checkpoint and its network, without anything random in training.
+    """Return the description of a checkpoint and its network.
 
     Args:
         checkpoint: Name of the checkpoint; None: random weights.
         architecture: Description; None: what the checkpoint says.
         attention: Implementation of attention.
+        dropout: Probabilities.
 
     Raises:
         UserError: If neither is given, or the checkpoint cannot be used.
     """
     path = find_checkpoint(checkpoint, "frontend_conf").path if checkpoint is not None else None
     described = wav2vec2_weights.described(path, architecture)
-    return described, wav2vec2_weights.build_network(path, described, attention=attention)
+    probabilities = wav2vec2_weights.check_dropout(dropout or {})
+    return described, wav2vec2_weights.build_network(path, described, attention=attention, dropout=probabilities)
