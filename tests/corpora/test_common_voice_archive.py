@@ -126,9 +126,9 @@ def test_damage_in_the_middle_is_an_error(tmp_path: Path) -> None:
     whole.write_bytes(content)
     with pytest.raises(UserError, match="bad checksum"):
         parts_of(whole.parent)
-    content = write_packed(tmp_path / "corpus/es.tar", inside="es").read_bytes()
+    good = write_packed(tmp_path / "corpus/es.tar", inside="es").read_bytes()
     for padding in (b"", bytes(200_000)):  # which may follow the end mark
-        packed = bytearray(gzip.compress(content + padding))
+        packed = bytearray(gzip.compress(good + padding))
         (tmp_path / "es.tar.gz").write_bytes(packed)
         assert len(parts_of(tmp_path / "es.tar.gz", "spa")) == 1
         packed[-5] ^= 1  # the checksum

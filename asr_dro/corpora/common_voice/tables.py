@@ -107,7 +107,7 @@ def count_rows(table: Path) -> int:
 
 def with_ending(path: str) -> str:
     """Return a clip's file name; the oldest releases leave out its ending."""
-    return path if os.path.splitext(path)[1] else f"{path}.mp3"
+    return path if path.endswith(".mp3") or os.path.splitext(path)[1] else f"{path}.mp3"
 
 
 class RowReader:
