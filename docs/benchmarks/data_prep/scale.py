@@ -59,7 +59,8 @@ def main() -> None:
     write_json(
         arguments.out,
         {
-            **{key: environment[key] for key in ("command", "created", "commit", "host")},
+            "command": "python3 -m docs.benchmarks.data_prep.scale",
+            **{key: environment[key] for key in ("created", "commit", "host")},
             "languages": len(spoken),
             "clips": rows * len(spoken),
             "hours": round(sum(seconds for _, seconds in clips) / len(clips) * rows * len(spoken) / 3600, 1),
