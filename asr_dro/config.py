@@ -23,6 +23,7 @@ from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
 from asr_dro.fileio import atomic_open
 from asr_dro.objectives import check_objective
 from asr_dro.training.augmentation import check_augmentation
+from asr_dro.training.finetuning import check_finetuning
 
 REPOSITORY = Path(os.environ.get("ASR_DRO_ROOT", Path(__file__).resolve().parent.parent))
 
@@ -54,7 +55,7 @@ KEYS: dict[str, tuple[type | None, ...]] = {
     "max_epoch": (int,),
     "patience": (int, None),
     "grad_clip": NUMBER,
-    "use_amp": (bool,),
+    "exclude_weight_decay": (bool,),
     "num_workers": (int,),
     "use_tensorboard": (bool,),
     "seed": (int,),
@@ -68,6 +69,10 @@ KEYS: dict[str, tuple[type | None, ...]] = {
     "average_best": (int,),
     "freeze": (list,),
     "freeze_updates": (int,),
+    "layer_decay": NUMBER,
+    "head_lr_scale": NUMBER,
+    "lora": (dict, None),
+    "precision": (str,),
     "save_every_updates": (int,),
 }
 SELECTIONS = ("mean_cer", "worst_cer", "mean_loss", "worst_loss")
@@ -135,7 +140,7 @@ def parse_overrides(arguments: str) -> dict[str, Any]:
                 raise UserError(f"--train-args: {option} needs a value")
             value, *words = words
         inner, equals, inner_value = value.partition("=")
-        pairs.append(f"{key}.{inner}={inner_value}" if equals and KEYS.get(key) == (dict,) else f"{key}={value}")
+        pairs.append(f"{key}.{inner}={inner_value}" if equals and dict in KEYS.get(key, ()) else f"{key}={value}")
     try:
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist(pairs), resolve=True)
     except (YAMLError, OmegaConfBaseException) as error:
@@ -157,6 +162,7 @@ def compose(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     problems += _problems_of(lambda: check_objective(composed["objective"], composed.get("objective_conf", {})))
     problems += _problems_of(lambda: BatchingConfig.from_mapping(composed["batching"]))
     problems += _problems_of(lambda: check_augmentation({**composed.get("augmentation", {})}))
+    problems += _problems_of(lambda: check_finetuning(composed))
     if problems:
         raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
     return composed

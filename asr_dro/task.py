@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import torch
 from espnet2.tasks import abs_task, asr
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
@@ -19,11 +20,15 @@ from asr_dro.encoders.s3prl_upstream import S3prlUpstreamFrontend
 from asr_dro.encoders.separable_conv import SeparableConvEncoder
 from asr_dro.encoders.wav2vec2 import Wav2Vec2Encoder
 from asr_dro.encoders.weighted_sum import WeightedSumFrontend
+from asr_dro.errors import UserError
+from asr_dro.training.adapters import add_adapters
 from asr_dro.training.augmentation import check_augmentation
 from asr_dro.training.augmenter import Augmenter
 from asr_dro.training.batches import BatchFactory, Plan
 from asr_dro.training.dataset import SpeechDataset
+from asr_dro.training.finetuning import LoraOptions
 from asr_dro.training.model import GroupRobustASRModel
+from asr_dro.training.optimization import build_optimizer, rate_options
 from asr_dro.training.processes import rank_and_world
 from asr_dro.training.schedules import TriStageLR
 from asr_dro.training.trainer import GroupRobustTrainer
@@ -70,8 +75,28 @@ class GroupRobustASRTask(asr.ASRTask):  # type: ignore[misc]  # ESPnet has no ty
         group.add_argument("--average_best", type=int, default=1, help="number of best epochs to average")
         group.add_argument("--freeze", type=str, nargs="*", default=[], help="patterns of parameters that never learn")
         group.add_argument("--freeze_updates", type=int, default=0, help="updates during which only the head learns")
+        group.add_argument("--layer_decay", type=float, default=1.0, help="learning rate relative to the layer above")
+        group.add_argument("--head_lr_scale", type=float, default=1.0, help="factor of the head's learning rate")
+        group.add_argument("--lora", action=NestedDictAction, default=None, help="options of LoraOptions")
         group.add_argument("--save_every_updates", type=int, default=1000, help="checkpoints inside epochs; 0: none")
         parser.set_defaults(model=MODEL, iterator_type="task", valid_iterator_type="task", use_preprocessor=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> GroupRobustASRModel:
+        """Build the network, with its adapters if there are any."""
+        model: GroupRobustASRModel = super().build_model(args)
+        if getattr(args, "lora", None) is not None:
+            add_adapters(model, LoraOptions.from_mapping(args.lora))
+        return model
+
+    @classmethod
+    def build_optimizers(cls, args: argparse.Namespace, model: torch.nn.Module) -> list[torch.optim.Optimizer]:
+        """Build the optimiser, whose learning rates may differ between layers."""
+        if args.optim not in abs_task.optim_classes:
+            known = ", ".join(sorted(abs_task.optim_classes))
+            raise UserError(f"optim: {args.optim!r} is unknown; allowed: {known}")
+        optimizer_class = abs_task.optim_classes[args.optim]
+        return [build_optimizer(model, optimizer_class, args.optim_conf, rate_options(args))]
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:

@@ -34,7 +34,6 @@ class EpochOptions:
         device: Where the model is.
         batches_per_update: Batches whose gradients one optimiser step gathers.
         grad_clip: Largest norm of the gradient of one optimiser step.
-        use_amp: Whether the forward pass runs in mixed precision.
         main_process: Whether this process shows progress.
     """
 
@@ -42,7 +41,6 @@ class EpochOptions:
     device: torch.device
     batches_per_update: int
     grad_clip: float
-    use_amp: bool
     main_process: bool
 
     def without_exchange(self) -> contextlib.AbstractContextManager[None]:
@@ -186,8 +184,7 @@ def forward_backward(
         key: value.to(options.device, non_blocking=True) if isinstance(value, Tensor) else value
         for key, value in batch.items()
     }
-    with torch.autocast(options.device.type, enabled=options.use_amp):
-        loss, stats, weight = options.network(**moved)
+    loss, stats, weight = options.network(**moved)
     loss = share_of_loss(loss, weight, loss_reduction=state.model.objective.config.loss_reduction)
     loss = loss / options.batches_per_update
     loss = state.scaler.scale(loss) if state.scaler is not None else loss

@@ -6,6 +6,7 @@ Shapes: ``B`` utterances, ``N`` samples, ``T`` encoder frames, ``L`` labels, ``V
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from asr_dro.decoding.greedy import ctc_greedy
 from asr_dro.encoders.frames import chain, shortest_samples, use_true_masks
 from asr_dro.objectives import build_objective
 from asr_dro.objectives.feasibility import ctc_infeasible
+from asr_dro.training.precision import autocast, full_precision, is_signal_processing
 
 
 class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has no type information
@@ -26,15 +28,24 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         objective: Name of the objective (``asr_dro.objectives``).
         objective_conf: Options of the objective.
         group_names: Names of the groups; the position is the index in the batch field ``group``.
+        precision: Of the forward pass, in training, on dev and in decoding: ``fp32``, ``bf16`` or ``fp16``. Features
+            of signal processing and losses are fp32 whatever it is.
         **kwargs: Arguments of ``ESPnetASRModel``.
     """
 
     def __init__(
-        self, *, objective: str, objective_conf: dict[str, Any], group_names: Sequence[str], **kwargs: Any
+        self,
+        *,
+        objective: str,
+        objective_conf: dict[str, Any],
+        group_names: Sequence[str],
+        precision: str = "fp32",
+        **kwargs: Any,
     ) -> None:
         # ESPnet's own CER leaves out spaces and decodes padding; the trainer measures it properly.
         super().__init__(report_cer=False, report_wer=False, **kwargs)
         self.group_names = tuple(group_names)
+        self.precision = precision
         self.objective = build_objective(objective, self.group_names, **objective_conf)
         use_true_masks(self)
         self.lengths = chain([self.frontend, self.preencoder, self.encoder, self.postencoder])
@@ -43,6 +54,10 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
     def output_lengths(self, samples: Tensor) -> Tensor | None:
         """Return the frames (B,) that the encoder makes of so many samples (B,); None if no rule is known."""
         return None if self.lengths is None else self.lengths(samples.clamp(min=self.shortest_samples))
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context of everything that runs in the model's precision."""
+        return autocast(self.precision, next(self.parameters()).device)
 
     def forward(self, **batch: Any) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Compute the training loss of a batch.
@@ -75,7 +90,8 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         """Return the loss of each utterance (B,) and whether it has too few frames for its labels, or no audio (B,)."""
         names = ("speech", "speech_lengths", "text", "text_lengths")
         self._infeasible = batch["unreadable"]
-        losses, _, _ = super().forward(**{name: batch[name] for name in names})
+        with self.autocast():
+            losses, _, _ = super().forward(**{name: batch[name] for name in names})
         return losses, self._infeasible
 
     @torch.no_grad()
@@ -89,10 +105,13 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
     def _extract_feats(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (B, T, F) and lengths (B,); what is too short for the network gets silence at its end."""
         missing = max(0, self.shortest_samples - speech.size(1))
-        features: tuple[Tensor, Tensor] = super()._extract_feats(
-            functional.pad(speech, (0, missing)), speech_lengths.clamp(min=self.shortest_samples)
-        )
-        return features
+        # ESPnet computes every front end in fp32, which for a pretrained network is most of the work.
+        plain = is_signal_processing(self.frontend)
+        with full_precision(speech.device) if plain else self.autocast():
+            features, lengths = super()._extract_feats(
+                functional.pad(speech, (0, missing)), speech_lengths.clamp(min=self.shortest_samples)
+            )
+        return features.float(), lengths
 
     def _calc_ctc_loss(
         self, encoder_out: Tensor, encoder_out_lens: Tensor, ys_pad: Tensor, ys_pad_lens: Tensor
@@ -116,10 +135,11 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
 
     def ctc_logits(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return unnormalised CTC scores (B, T, V) and lengths (B,) in encoder frames."""
-        encoder_out, lengths = self.encode(speech, speech_lengths)
-        if isinstance(encoder_out, tuple):  # with outputs of intermediate layers
-            encoder_out = encoder_out[0]
-        return self.ctc.ctc_lo(encoder_out), lengths
+        with self.autocast():
+            encoder_out, lengths = self.encode(speech, speech_lengths)
+            if isinstance(encoder_out, tuple):  # with outputs of intermediate layers
+                encoder_out = encoder_out[0]
+            return self.ctc.ctc_lo(encoder_out).float(), lengths
 
     @torch.no_grad()
     def greedy(self, speech: Tensor, speech_lengths: Tensor) -> list[list[int]]:

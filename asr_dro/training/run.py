@@ -53,7 +53,9 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
         with chatter_to_file(log):  # ESPnet costs 10 to 20 seconds to import: only now
             from asr_dro.task import GroupRobustASRTask, choices
             from asr_dro.training.environment import describe_environment
+            from asr_dro.training.precision import check_precision
 
+        check_precision(config.get("precision", "fp32"), ngpu=ngpu)
         problems = find_unknown_options(config, {name: table.classes for name, table in choices().items()})
         if problems:
             raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
@@ -174,6 +176,7 @@ def espnet_arguments(
         "objective_conf": config.get("objective_conf", {}),
         "group_names": list(table.group_names),
         "ctc_weight": 1.0,
+        "precision": config.get("precision", "fp32"),
     }
     for mode, split in SPLITS.items():
         files = [("wav.scp", "speech", "sound"), ("token_ids", "text", "text_int"), ("group_ids", "group", "text_int")]

@@ -21,6 +21,7 @@ def write_scalars(folder: Path, record: dict[str, Any], objective: nn.Module) ->
     """
     dev = record["dev"]
     scalars = {"lr": record["lr"], "train/loss": record["train"]["loss"], "dev/loss": dev["loss"]}
+    scalars |= {f"lr/{level}": rate for level, rate in record.get("lr_by_level", {}).items()}
     scalars |= {"dev/cer_mean": dev["cer"]["mean"], "dev/cer_worst": dev["cer"]["worst"]}
     scalars |= {"dev/lid_error_mean": dev["lid_error"]["mean"], "dev/lid_error_worst": dev["lid_error"]["worst"]}
     scalars |= {f"dev_cer/{language}": rate for language, rate in dev["cer"]["by_language"].items()}

@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from asr_dro.data.data_dir import read_two_columns
-from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
+from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, LAST_CHECKPOINT
 from asr_dro.objectives.group_objective import GroupObjective
 from asr_dro.training import checkpoints
 from asr_dro.training.batches import BatchFactory
@@ -31,6 +31,8 @@ from asr_dro.training.evaluation import evaluate
 from asr_dro.training.freezing import FreezeSchedule
 from asr_dro.training.infeasible import warn_about_infeasible
 from asr_dro.training.model import GroupRobustASRModel
+from asr_dro.training.optimization import learning_rates
+from asr_dro.training.parameter_table import record_parameters
 from asr_dro.training.processes import rank_and_world
 from asr_dro.training.scalars import write_scalars
 from asr_dro.training.state import TrainingLog, TrainingState
@@ -50,7 +52,6 @@ class RunOptions:
     seed: int
     accum_grad: int
     grad_clip: float
-    use_amp: bool
     ngpu: int
     patience: int | None
     select_by: str
@@ -84,9 +85,11 @@ class GroupRobustTrainer(Trainer):  # type: ignore[misc]  # ESPnet has no type i
         distributed_option: Any,
     ) -> None:
         """Train to the last epoch, from the last checkpoint if there is one, and average the best epochs."""
-        scaler = GradScaler("cuda") if trainer_options.use_amp and trainer_options.ngpu else None
+        scaler = GradScaler("cuda") if model.precision == "fp16" and trainer_options.ngpu else None
         state = TrainingState(model, optimizers[0], schedulers[0], scaler)
         run = TrainingRun(state, trainer_options, distributed_option)
+        if run.main_process:
+            record_parameters(model, optimizers[0], run.freezing, trainer_options.output_dir / ENVIRONMENT)
         run.resume()
         if run.main_process and run.wants_another_epoch():
             for split, factory in (("train", train_iter_factory), ("dev", valid_iter_factory)):
@@ -141,7 +144,6 @@ class TrainingRun:
             device=self.device,
             batches_per_update=self.options.accum_grad,
             grad_clip=self.options.grad_clip,
-            use_amp=self.options.use_amp,
             main_process=self.main_process,
         )
 
@@ -170,9 +172,12 @@ class TrainingRun:
         measured = evaluate(
             state.model, dev.build_iter(epoch), device=self.device, token_list=token_list, languages=self.dev_languages
         )
-        lr = state.optimizer.param_groups[0]["lr"]
+        rates = learning_rates(state.optimizer)
+        record = {"epoch": epoch, "updates": state.updates, "lr": max(rates.values()), **trained, "dev": measured}
+        if len(rates) > 1:
+            record["lr_by_level"] = rates
         state.epoch = epoch
-        state.history.append({"epoch": epoch, "updates": state.updates, "lr": lr, **trained, "dev": measured})
+        state.history.append(record)
         self._save()
         if self.main_process:
             self._write_epoch()

@@ -57,7 +57,7 @@ def make_step(data_set: Path, objective: str) -> tuple[Callable[[dict[str, Any]]
             break
     state = TrainingState(model, torch.optim.AdamW(model.parameters(), lr=1e-4), None, None)
     device = torch.device("cpu")
-    options = EpochOptions(model, device, batches_per_update=1, grad_clip=5.0, use_amp=False, main_process=True)
+    options = EpochOptions(model, device, batches_per_update=1, grad_clip=5.0, main_process=True)
 
     def step(batch: dict[str, Any]) -> None:
         forward_backward(state, batch, options)
