@@ -38,7 +38,7 @@ def decode_sets(
         overwrite: Decode again what is decoded already.
 
     Returns:
-        The files of hypotheses, one per split.
+        The files of hypotheses, one per split that holds an utterance.
 
     Raises:
         UserError: If the training is not finished, the configuration has mistakes, or audio is missing.
@@ -48,6 +48,9 @@ def decode_sets(
         raise UserError(f"{experiment} holds no trained model; run stage 4 first")
     outputs, waiting = [], []
     for split in SPLITS:
+        if _is_empty(data_set / split / "wav.scp"):
+            logger.warning("%s holds no utterance: there is nothing to decode", data_set / split)
+            continue
         folder = experiment / f"decode_{config_path.stem}" / split
         made_from = decode_fingerprint(data_set, experiment, config_path, split)
         outputs.append(folder / HYPOTHESES)
@@ -61,6 +64,11 @@ def decode_sets(
     if waiting:
         _decode(data_set, experiment, config, waiting, nj=nj, ngpu=ngpu)
     return outputs
+
+
+def _is_empty(path: Path) -> bool:
+    """Tell whether a file is there and empty: some locales come without a test set."""
+    return path.exists() and path.stat().st_size == 0
 
 
 def _decode(

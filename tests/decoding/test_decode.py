@@ -104,3 +104,17 @@ def test_a_split_without_its_audio_is_not_decoded(trained: tuple[Path, Path], tm
     with pytest.raises(UserError, match="7 utterances could not be read, and more than 6"):
         decode_sets(little, experiment, tmp_path / "gone.yaml", nj=2, ngpu=0)
     assert not (experiment / "decode_gone" / "test" / "text").exists()
+
+
+def test_a_split_without_utterances_is_passed_over(
+    trained: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise_set, experiment = trained
+    (tmp_path / "greedy.yaml").write_text(GREEDY)
+    copy = copy_with(noise_set, tmp_path / "set", {})
+    for file in (copy / "test").iterdir():
+        file.write_text("")
+    with caplog.at_level(logging.WARNING):
+        (path,) = decode_sets(copy, experiment, tmp_path / "greedy.yaml", nj=1, ngpu=0)
+    assert path.parent.name == "dev"
+    assert f"{copy / 'test'} holds no utterance" in caplog.text
