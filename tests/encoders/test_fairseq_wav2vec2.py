@@ -181,18 +181,19 @@ def test_several_adapters_are_refused() -> None:
         to_transformers(dataclasses.replace(checkpoint, state=state))
 
 
-def test_half_precision_is_loaded_as_float32_and_lets_go_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "half.pt"
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_weights_are_loaded_as_float32_and_let_go_of_the_file(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "model.pt"
     checkpoint = read("large")
-    half = {name: tensor.half() for name, tensor in checkpoint.state.items()}
-    torch.save(to_fairseq(*to_transformers(dataclasses.replace(checkpoint, state=half)), normalize=True), path)
+    state = {name: tensor.to(dtype) for name, tensor in checkpoint.state.items()}
+    torch.save(to_fairseq(*to_transformers(dataclasses.replace(checkpoint, state=state)), normalize=True), path)
     model = load_wav2vec2(path)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with open(path, "r+b") as file:  # in place: a mapped file would change under the model
         file.write(bytes(path.stat().st_size))
     assert {tensor.dtype for tensor in before.values()} == {torch.float32}
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
-    assert torch.equal(before["encoder.layer_norm.weight"], half["encoder.layer_norm.weight"].float())
+    assert torch.equal(before["encoder.layer_norm.weight"], state["encoder.layer_norm.weight"].float())
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
