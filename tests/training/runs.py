@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import soundfile
 import torch
 
 from asr_dro.config import compose_run, write_run_config
+from asr_dro.data.config import FILE_NAME
 from asr_dro.data.data_dir import Utterance, write_data_dir
 from asr_dro.data.lengths import make_lengths, make_tokens
 from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT, TRAIN_CONFIG
@@ -27,8 +29,8 @@ LANGUAGES = ("fin", "kat")
 WORDS = {"fin": ["yksi", "kaksi", "kolme"], "kat": ["ერთი", "ორი", "სამი"]}
 
 
-def write_noise_set(folder: Path, *, per_language: int = 6) -> Path:
-    """Write train and dev of ``per_language`` utterances each (0.5 to 1.2 s of noise), and run stages 2 and 3."""
+def write_noise_set(folder: Path, *, per_language: int = 6, data_config: Path | None = None) -> Path:
+    """Write train, dev and test of ``per_language`` utterances each (0.5 to 1.2 s of noise), and run stages 2 and 3."""
     generator = np.random.default_rng(0)
     for split in ("train", "dev", "test"):
         utterances = []
@@ -44,6 +46,8 @@ def write_noise_set(folder: Path, *, per_language: int = 6) -> Path:
                     Utterance(utt_id, str(wav), text, f"{language}-spk{number}", language, language, samples / 16_000)
                 )
         write_data_dir(folder / "set" / split, utterances)
+    if data_config is not None:
+        shutil.copyfile(data_config, folder / "set" / FILE_NAME)
     make_tokens(folder / "set")
     make_lengths(folder / "set")
     return folder / "set"
