@@ -47,9 +47,11 @@ def open_corpus(request: CorpusRequest) -> Sequence[Part]:
         if reason:
             lacking[language] = reason
             continue
-        only = request.only.get(language)
+        only = request.only.get(language, frozenset()) - set(
+            languages()[language].locales
+        )  # locales: not of this corpus
         problems += _only_problems(language, only, found)
-        pairs += [pair for pair in found if only is None or pair.corpus in only]
+        pairs += [pair for pair in found if not only or pair.corpus in only]
     if lacking and request.config.missing_languages == "error":
         problems += [*_described(lacking, repairs), *_ways_on(lacking, request.languages, release)]
     problems += [problem for pair in pairs for problem in release.problems(pair, request)]
@@ -105,9 +107,9 @@ def _ways_on(lacking: Mapping[str, str], asked: Sequence[str], release: Release)
     yield go_on + (f", or --lang-set {','.join(left)}" if left else "")
 
 
-def _only_problems(language: str, only: frozenset[str] | None, found: Sequence[Pair]) -> Iterator[str]:
+def _only_problems(language: str, only: frozenset[str], found: Sequence[Pair]) -> Iterator[str]:
     there = {pair.corpus for pair in found}
-    unknown = sorted((only or frozenset()) - there)
+    unknown = sorted(only - there)
     if unknown:
         yield f"{language} is not in {', '.join(unknown)}; it is in {', '.join(sorted(there))}"
 

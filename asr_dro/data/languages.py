@@ -156,14 +156,14 @@ def lang_set_corpora(value: str) -> dict[str, frozenset[str]]:
     """Return which sub-corpora ``--lang-set`` limits its languages to.
 
     A line of a set's file may name them in a second column, separated by commas: ``spa voxforge,mls``. A language that
-    has several lines takes the sub-corpora of all of them.
+    has several lines takes the sub-corpora of all of them. A locale, where its language has several, stands for itself
+    alone: ``zh-TW`` is no request for zh-CN.
 
     Args:
         value: As for :func:`parse_lang_set`.
 
     Returns:
-        Names of sub-corpora by label; a language without a second column is not in it, nor is any if ``value`` is a
-        list of codes.
+        Names of sub-corpora by label; a language that is asked for as a whole is not in it.
 
     Raises:
         UserError: As :func:`parse_lang_set`.
@@ -172,9 +172,13 @@ def lang_set_corpora(value: str) -> dict[str, frozenset[str]]:
     limits: dict[str, frozenset[str]] = {}
     unlimited = set()
     path = _lang_set_files().get(value)
-    for columns in _lang_set_rows(path) if path else ():
-        label = label_by_code()[columns[0]]
-        names = frozenset(filter(None, ",".join(columns[1:]).split(",")))
+    rows = _lang_set_rows(path) if path else ([code.strip()] for code in value.split(",") if code.strip())
+    for code, *columns in rows:
+        label = label_by_code()[code]
+        names = frozenset(filter(None, ",".join(columns).split(",")))
+        locales = languages()[label].locales
+        if not names and code != label and code in locales and len(locales) > 1:
+            names = frozenset({code})
         if names:
             limits[label] = limits.get(label, frozenset()) | names
         else:

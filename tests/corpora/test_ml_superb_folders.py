@@ -110,6 +110,11 @@ def test_only_limits_a_language_to_some_corpora(release: Path) -> None:
         open_corpus(request(release, "ces pol", only={"ces": ["voxpopuli", "mls", "fleurs"]}))
 
 
+def test_a_locale_of_common_voice_limits_nothing_here(release: Path) -> None:
+    parts = open_corpus(request(release, "ces", only={"ces": ["cs"]}))
+    assert [part.name for part in parts] == ["ces/commonvoice", "ces/voxpopuli"]
+
+
 def test_groups_may_be_corpora(release: Path) -> None:
     parts = open_corpus(request(release, "ces pol", group=["language", "corpus", "label"]))
     columns = {part.name: {row.columns for row in usable(part, "dev")} for part in parts}

@@ -108,6 +108,9 @@ def test_second_column_limits_a_language_to_sub_corpora(tmp_path: Path, monkeypa
     assert parse_lang_set("ours") == ["fin", "kat", "spa"]
     assert lang_set_corpora("ours") == {"spa": frozenset({"voxforge", "mls", "fleurs"})}
     assert lang_set_corpora("es,fin") == {}
+    assert lang_set_corpora("zh-TW,fi") == {"cmn": frozenset({"zh-TW"})}
+    assert lang_set_corpora("zh-TW,cmn") == {}
+    assert lang_set_corpora("yue") == {}  # a locale and the language's code: all of the language
     with pytest.raises(UserError, match="xx9"):
         lang_set_corpora("xx9")
 
