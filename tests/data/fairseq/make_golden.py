@@ -13,7 +13,8 @@ With files that asr_dro.bin.convert_wav2vec2 converted to folders and back, fair
 
 ``base`` and ``large`` are written by fairseq's own trainer (two updates of pretraining, two of CTC fine-tuning), so
 that every object of a real file is in them. Afterwards all weights are moved by noise: a fresh bias is zero, and two
-zeros that changed places would go unnoticed. The other files hold the same weights in other layouts.
+zeros that changed places would go unnoticed. The other files hold the same weights in other layouts. fairseq's trainer
+does not draw the same numbers twice, so a ``.pt`` and its ``.npz`` belong together and all files are made anew at once.
 """
 
 from __future__ import annotations
