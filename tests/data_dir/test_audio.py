@@ -124,7 +124,7 @@ def test_what_is_not_audio(tmp_path: Path) -> None:
 
 def test_silence(tmp_path: Path) -> None:
     for peak, is_silent in ((0.0, True), (0.9e-4, True), (1.2e-4, False)):
-        samples = peak * np.sin(np.arange(16_000)) * (-1 if peak else 1)
+        samples = -peak * np.sin(np.arange(16_000)) ** 2
         soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
         found = convert_chunk([clip_of(tmp_path / "a.wav")], tmp_path)
         assert found == [("a.wav", 0.0, "silent") if is_silent else ("a.wav", 1.0, "")]
@@ -135,6 +135,15 @@ def test_an_hour_is_not_a_sentence(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(3601 * 1000, dtype=np.int16), 1000)
     with pytest.raises(ClipError, match="3601 s is longer than an hour"):
         decode((tmp_path / "a.wav").read_bytes())
+
+
+def test_header_that_asks_for_all_the_memory() -> None:
+    flac = bytearray(_encoded("FLAC"))
+    # STREAMINFO from byte 18 on: rate (20 bits), channels - 1 (3), bits per sample - 1 (5), frames (36)
+    rate_hz, frames = 655_350, 655_350 * 3000
+    flac[18:26] = (rate_hz << 44 | 7 << 41 | 15 << 36 | frames).to_bytes(8, "big")
+    with pytest.raises(ClipError, match=r"cannot be decoded|truncated"):
+        decode(bytes(flac))
 
 
 def _encoded(suffix: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
@@ -95,6 +96,16 @@ def test_longest_prefix_within_the_cap(clips: list[Clip], caps: list[float]) -> 
     assert set(small.rows) <= set(large.rows) == expected(clips, max(caps))
     assert small.reasons.items() <= large.reasons.items()
     assert set(small.reasons.values()) <= {"broken", "long"}
+
+
+def test_caps_lie_inside_each_other() -> None:
+    numbers = random.Random(1)
+    clips = [(numbers.choice(["fin", "spa"]), numbers.choice([0.0, 0.3, 2.25, 7.0, 30.0])) for _ in range(2000)]
+    smaller: set[str] = set()
+    for cap_s in (3.0, 10.0, 60.0, 300.0, 600.0, 1000.0, 1e9):
+        drawn = set(Drawn(clips, cap_s).rows)
+        assert drawn == expected(clips, cap_s) > smaller
+        smaller = drawn
 
 
 @settings(max_examples=30, deadline=None)

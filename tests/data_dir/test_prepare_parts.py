@@ -148,6 +148,18 @@ def test_caps(
         prepare_parts(asked_for(tmp_path, duration="0.1s"), [TablePart(tmp_path / "clips", rows)])
 
 
+def test_an_archive_is_measured_in_one_pass(tmp_path: Path) -> None:
+    rows = tone_rows(tmp_path / "clips", clips=8)
+    half = [dataclasses.replace(row, language="fin") for row in rows["train"][::2]]
+    archive = ArchiveAudio(tmp_path / "clips")
+    asked = asked_for(tmp_path, codes=["fin", "spa"], duration="1.5s")
+    prepare_parts(asked, [TablePart(tmp_path / "clips", {"train": [*half, *rows["train"][1::2]]}, audio=archive)])
+    assert (
+        sorted(utterance.language for utterance in read_data_dir(asked.prepared / "train")) == ["fin"] * 2 + ["spa"] * 2
+    )
+    assert archive.passes == 2  # for the lengths of all languages; for the drawn clips
+
+
 def test_a_part_with_lists_of_its_own_is_not_drawn_from(tmp_path: Path) -> None:
     rows = tone_rows(tmp_path / "clips", clips=8)
     part = TablePart(tmp_path / "clips", rows)
@@ -211,11 +223,30 @@ def test_archives_are_not_read_again_for_broken_clips(tmp_path: Path) -> None:
 
 def test_a_set_leaves_the_record_of_others_alone(tmp_path: Path) -> None:
     rows = tone_rows(tmp_path / "clips", clips=4)
-    for name, splits in (("all", SPLITS), ("train", SPLITS[:1]), ("again", SPLITS)):
+    for name, splits, n_new in (("train", ["train"], 4), ("dev", ["train", "dev"], 4), ("one", ["train"], 0)):
         audio = FolderAudio(tmp_path / "clips")
-        part = TablePart(tmp_path / "clips", {split: rows[split] for split in splits}, audio=audio)
-        assert prepare_parts(asked_for(tmp_path, name=name), [part])
-        assert len(audio.asked_for) == (12 if name == "all" else 0)
+        content = {"train": rows["train"][: 2 if name == "dev" else 4]} | {split: rows[split] for split in splits[1:]}
+        assert prepare_parts(asked_for(tmp_path, name=name), [TablePart(tmp_path / "clips", content, audio=audio)])
+        assert len(audio.asked_for) == n_new
+
+
+def test_lengths_come_from_the_flac_and_a_mended_file_is_tried_again(tmp_path: Path) -> None:
+    rows = tone_rows(tmp_path / "clips")
+    rows["train"].append(Row("gone.mp3", "a", "b", "spa"))
+    rows["train"] = [dataclasses.replace(row, duration_s=5.0) for row in rows["train"]]
+    (tmp_path / "clips/1.mp3").write_bytes(b"")
+    part = TablePart(tmp_path / "clips", rows)
+    prepare_parts(asked_for(tmp_path), [part])
+    utterances = read_data_dir(tmp_path / "data/set/train")
+    assert [utterance.duration_s for utterance in utterances] == [
+        soundfile.info(utterance.wav).duration for utterance in utterances
+    ]
+    gone = {"gone.mp3": "spa train no such file"}
+    assert quarantined(asked_for(tmp_path)) == {"1.mp3": "spa train zero bytes"} | gone
+    (tmp_path / "clips/1.mp3").write_bytes((tmp_path / "clips/2.mp3").read_bytes())  # the folder looks as before
+    again = asked_for(tmp_path, name="again")
+    prepare_parts(again, [part])
+    assert quarantined(again) == gone
 
 
 def test_languages_that_may_lack(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
