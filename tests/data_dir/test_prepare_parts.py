@@ -130,18 +130,15 @@ def test_caps(
     rows: dict[str, Sequence[Row | Quarantined]] = dict(tone_rows(tmp_path / "clips", clips=8))
     rows["train"] = [*rows["train"], Quarantined("x.tsv:3", "one field"), Row("gone.mp3", "a", "b", "spa")]
     drawn: dict[tuple[str, int], list[str]] = {}
-    for nj in (1, 2):
-        for duration in ("1s", "2.5s", "4s", "1h"):
-            asked = asked_for(
-                tmp_path, name=f"{duration}{nj}", duration=duration, nj=nj, config=DataConfig(audio=audio)
-            )
-            part = TablePart(tmp_path / "clips", rows, audio=kind(tmp_path / "clips"))
-            assert prepare_parts(asked, [part])
-            drawn[duration, nj] = wavs(asked, "train")
-            assert len(wavs(asked, "dev")) == len(wavs(asked, "test")) == 8
-            assert quarantined(asked).items() >= {"x.tsv:3": "spa train one field"}.items()
+    for duration, nj in (("1s", 1), ("2.5s", 1), ("2.5s", 2), ("4s", 1), ("1h", 1)):
+        asked = asked_for(tmp_path, name=f"{duration}{nj}", duration=duration, nj=nj, config=DataConfig(audio=audio))
+        part = TablePart(tmp_path / "clips", rows, audio=kind(tmp_path / "clips"))
+        assert prepare_parts(asked, [part])
+        drawn[duration, nj] = wavs(asked, "train")
+        assert len(wavs(asked, "dev")) == len(wavs(asked, "test")) == 8
+        assert quarantined(asked).items() >= {"x.tsv:3": "spa train one field"}.items()
     assert [len(drawn[duration, 1]) for duration in ("1s", "2.5s", "4s", "1h")] == [1, 4, 6, 8]  # clips of 0.6 s
-    assert all(drawn[duration, 1] == drawn[duration, 2] for duration in ("1s", "2.5s", "4s", "1h"))
+    assert drawn["2.5s", 1] == drawn["2.5s", 2]
     assert set(drawn["1s", 1]) < set(drawn["2.5s", 1]) < set(drawn["4s", 1]) < set(drawn["1h", 1])
     assert "(rows = utterances + quarantined + not drawn): train 10 = 8 + 2 + 0, dev 8 = 8 + 0 + 0" in caplog.text
     with pytest.raises(UserError, match=r"no usable training clip for spa.*unless --duration 0\.1s is too little"):
