@@ -88,7 +88,7 @@ def assert_same_training(first: Path, second: Path, *, tolerance: float) -> None
         assert one["dev"]["loss"] == pytest.approx(other["dev"]["loss"], rel=max(tolerance, 1e-12))
 
 
-def stop_after(noise_set: Path, experiment: Path, updates: int) -> None:
+def stop_after(noise_set: Path, experiment: Path, updates: int, *, ngpu: int = 0) -> None:
     """Train, and die once the checkpoint after so many updates is written."""
     from asr_dro.training.trainer import TrainingRun
 
@@ -102,7 +102,7 @@ def stop_after(noise_set: Path, experiment: Path, updates: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingRun, "_save", save)
         with pytest.raises(KeyboardInterrupt):
-            train(noise_set, experiment, ngpu=0)
+            train(noise_set, experiment, ngpu=ngpu)
 
 
 def train_as(rank: int, world: int, port: int, noise_set: Path, experiment: Path) -> None:
