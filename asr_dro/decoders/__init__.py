@@ -1,0 +1,1 @@
+"""Autoregressive decoders: one loss per utterance, and search."""

@@ -1,0 +1,251 @@
+"""Whisper's decoder (Radford et al. 2022, arXiv 2212.04356): cross-entropy per utterance, and greedy search.
+
+It reads ``<|startoftranscript|>`` and writes the labels of ``asr_dro.data.whisper_tokens``, the language's tag first.
+All of them are in the loss, as in transformers' fine-tuning, so the model learns to name the language. The loss of an
+utterance is the sum over its labels, ``-log p(labels | audio)`` as CTC's is, so that group-robust objectives compare
+languages whatever the number of pieces that their script takes; transformers' own is the mean over a batch's labels.
+
+Shapes: ``B`` utterances, ``L`` labels, ``T`` encoder frames, ``H`` hidden units, ``V`` tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from espnet2.asr.decoder.abs_decoder import AbsDecoder
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+from asr_dro.data.tokens import TOKENS, is_whisper_vocabulary, tag_language
+from asr_dro.data.whisper_tokens import AFTER_LANGUAGES, END, NO_TIMESTAMPS, START, TRANSCRIBE
+from asr_dro.decoders.whisper_states import Memory, decoder_states
+from asr_dro.encoders import whisper_weights
+from asr_dro.encoders.pretrained import find_checkpoint
+from asr_dro.encoders.whisper import FRAME_SAMPLES, SAMPLE_RATE_HZ, window_size
+from asr_dro.errors import UserError
+
+MOST_LABELS_PER_S = (
+    40  # what speech can need: 15 characters of 2 or 3 pieces; bounds the search of an untrained network
+)
+_LOSS = {"reduction": "sum", "label_smoothing": 0.0}
+
+
+class WhisperDecoder(AbsDecoder):  # type: ignore[misc]  # ESPnet has no type information
+    """The decoder of a checkpoint, with embeddings for the languages that Whisper lacks.
+
+    Args:
+        vocab_size: Tokens ``V``.
+        encoder_output_size: Width ``H`` of the encoder's output.
+        checkpoint: Folder, or ``organisation/model@revision``; None: random weights.
+        architecture: What the network looks like; None: what the checkpoint says.
+        dropout: Probabilities: ``hidden``, ``attention``, ``activation``. What is not named is 0.
+        attention: ``sdpa``, ``eager``, or ``flash_attention_2`` where it is installed.
+        gradient_checkpointing: Compute layers again in the backward pass: less memory, about a third more time.
+        loss: ``reduction`` over an utterance's labels, ``sum`` or ``mean``; ``label_smoothing``, the share of each
+            target that is spread over all tokens, in training only.
+
+    Raises:
+        UserError: For options that do not exist or a checkpoint that cannot be used.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        encoder_output_size: int,
+        checkpoint: str | None = None,
+        architecture: Mapping[str, Any] | None = None,
+        dropout: Mapping[str, float] | None = None,
+        attention: str = "sdpa",
+        gradient_checkpointing: bool = False,
+        loss: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        options = _read_loss(loss or {})
+        self.reduction, self.label_smoothing = options["reduction"], float(options["label_smoothing"])
+        path = find_checkpoint(checkpoint, "decoder_conf").path if checkpoint is not None else None
+        self.architecture = whisper_weights.described(path, architecture)
+        probabilities = whisper_weights.check_dropout(dropout or {})
+        self.model = whisper_weights.build_decoder(path, self.architecture, attention=attention, dropout=probabilities)
+        width = self.model.config.d_model
+        if width != encoder_output_size:
+            raise UserError(
+                f"the encoder puts out {encoder_output_size} values a frame, the decoder takes {width}; give "
+                "encoder_conf and decoder_conf the same checkpoint"
+            )
+        if gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        self.own_tokens = int(self.model.config.vocab_size)  # Whisper's, without languages of ours
+        if vocab_size > self.own_tokens:
+            grown = nn.Embedding(vocab_size, width)
+            with torch.no_grad():
+                grown.weight[: self.own_tokens] = self.model.embed_tokens.weight
+            self.model.embed_tokens = grown
+
+    @staticmethod
+    def architecture_of(checkpoint: Path) -> dict[str, Any]:
+        """Describe a checkpoint without its weights."""
+        return whisper_weights.architecture_of(checkpoint)
+
+    @property
+    def most_labels(self) -> int:
+        """Labels that an utterance can have, 448 for the published models."""
+        return int(self.model.config.max_target_positions)
+
+    @property
+    def most_frames(self) -> int:
+        """Encoder frames that an utterance can have, 1500 for the published models."""
+        return int(self.model.config.max_source_positions)
+
+    def use_tokens(self, tokens: Sequence[str]) -> None:
+        """Learn what the tokens are; languages that Whisper lacks begin as the mean of those that it has.
+
+        Args:
+            tokens: The vocabulary, ``V``.
+
+        Raises:
+            UserError: If it is not the one of the checkpoint.
+        """
+        if not is_whisper_vocabulary(tokens):
+            raise UserError(f"decoder whisper needs Whisper's own tokens: --data-conf whisper, not {TOKENS} of CTC")
+        index = {token: place for place, token in enumerate(tokens)}
+        tags = [place for place, token in enumerate(tokens) if tag_language(token) is not None]
+        own = sum(tag_language(token) is None for token in tokens) + sum(tag < index[AFTER_LANGUAGES] for tag in tags)
+        if own != self.own_tokens:
+            raise UserError(
+                f"the checkpoint of decoder_conf has {self.own_tokens} tokens, {TOKENS} {own} of Whisper's; "
+                "tokens.type is whisper_v3 for large-v3 (51866 tokens), whisper for other multilingual models (51865)"
+            )
+        languages = slice(index[START] + 1, index[AFTER_LANGUAGES])
+        embedding = self.model.embed_tokens.weight
+        with torch.no_grad():
+            embedding[own:] = embedding[languages].mean(dim=0)
+        self.start, self.end = index[START], index[END]
+        # What may be written at each place: a language, two marks, then text or its end.
+        allowed = [torch.tensor(tags)] if tags else []
+        allowed += [torch.tensor([index[TRANSCRIBE]]), torch.tensor([index[NO_TIMESTAMPS]]), torch.arange(self.end + 1)]
+        forbidden = torch.ones(len(allowed), len(tokens), dtype=torch.bool)
+        for place, choices in enumerate(allowed):
+            forbidden[place, choices] = False
+        self.register_buffer("forbidden", forbidden, persistent=False)
+        self.forbidden: Tensor
+
+    def forward(self, hs_pad: Tensor, hlens: Tensor, ys_in_pad: Tensor, ys_in_lens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return unnormalised scores (B, L, V) of the tokens that follow each input, and ``ys_in_lens``.
+
+        Args:
+            hs_pad: Encoder output, (B, T, H).
+            hlens: Its frames, (B,).
+            ys_in_pad: Inputs, (B, L), from ``<|startoftranscript|>`` on; padding may hold any token.
+            ys_in_lens: Number of inputs, (B,).
+        """
+        memory = Memory.of(hs_pad, hlens)
+        return self._scores(decoder_states(self.model, ys_in_pad, memory)), ys_in_lens
+
+    def utterance_losses(
+        self, encoder_out: Tensor, encoder_lengths: Tensor, labels: Tensor, label_lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy of each utterance (B,), and which do not fit (B,), whose loss is 0.
+
+        Args:
+            encoder_out: Encoder output, (B, T, H).
+            encoder_lengths: Its frames, (B,).
+            labels: Labels, (B, L), padded with anything.
+            label_lengths: Number of labels, (B,).
+        """
+        unfit = (label_lengths > self.most_labels) | (encoder_lengths > self.most_frames)
+        own = torch.arange(labels.size(1), device=labels.device) < label_lengths[:, None]
+        labels, own = labels[:, : self.most_labels], own[:, : self.most_labels]
+        inputs = functional.pad(labels[:, :-1], (1, 0), value=self.start).clamp(min=0)
+        scores, _ = self(encoder_out, encoder_lengths, inputs, label_lengths)
+        losses = functional.cross_entropy(
+            scores.float().transpose(1, 2),  # (B, V, L), fp32 whatever the decoder's precision
+            labels.clamp(min=0),
+            reduction="none",
+            label_smoothing=self.label_smoothing if self.training else 0.0,
+        )
+        losses = losses.masked_fill(~own, 0.0).sum(dim=1)
+        if self.reduction == "mean":
+            losses = losses / label_lengths.clamp(min=1)
+        return losses.masked_fill(unfit, 0.0), unfit
+
+    @torch.no_grad()
+    def greedy(self, encoder_out: Tensor, encoder_lengths: Tensor) -> list[list[int]]:
+        """Write the likeliest token again and again, from the language to the end of the text.
+
+        Audio of more than one of Whisper's windows is recognised window by window; the first one names the language.
+
+        Args:
+            encoder_out: Encoder output, (B, T, H).
+            encoder_lengths: Its frames, (B,).
+
+        Returns:
+            Labels of each utterance, without ``<|endoftext|>``.
+        """
+        sizes = encoder_lengths.tolist()
+        windows = [
+            frames[:size].split(window_size(size, self.most_frames))
+            for frames, size in zip(encoder_out, sizes, strict=True)
+        ]
+        pieces = [piece for cut in windows for piece in cut]
+        lengths = torch.tensor([len(piece) for piece in pieces], device=encoder_out.device)
+        written = iter(self._search(Memory.of(pad_sequence(pieces, batch_first=True), lengths), lengths))
+        prompt = len(self.forbidden) - 1
+        hypotheses = []
+        for cut in windows:
+            parts = [next(written) for _ in cut]
+            hypotheses.append([*parts[0], *(token for part in parts[1:] for token in part[prompt:])])
+        return hypotheses
+
+    def _search(self, memory: Memory, lengths: Tensor) -> list[list[int]]:
+        """Search greedily in windows (B, T, H); each has as many labels at most as its length allows."""
+        seconds = lengths * (FRAME_SAMPLES / SAMPLE_RATE_HZ)
+        limits = (len(self.forbidden) + MOST_LABELS_PER_S * seconds).long().clamp(max=self.most_labels).tolist()
+        written: list[list[int]] = [[] for _ in limits]
+        rows = list(range(len(limits)))  # those in the batch; some of them may have ended
+        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        inputs = torch.full((len(rows), 1), self.start, device=memory.frames.device)
+        running = set(rows)
+        for place in range(self.most_labels):
+            scores = self._scores(decoder_states(self.model, inputs, memory, cache))[:, 0]  # (B, V)
+            forbidden = self.forbidden[min(place, len(self.forbidden) - 1)]
+            best = scores.masked_fill(forbidden, -torch.inf).argmax(dim=-1)
+            for row, token in zip(rows, best.tolist(), strict=True):
+                if row in running and token != self.end:
+                    written[row].append(token)
+                if token == self.end or len(written[row]) >= limits[row]:
+                    running.discard(row)
+            if not running:
+                break
+            if 2 * len(running) <= len(rows):  # a copy of the caches pays for itself only now and then
+                kept = torch.tensor([place for place, row in enumerate(rows) if row in running], device=best.device)
+                rows = [row for row in rows if row in running]
+                memory, best = memory.select(kept), best[kept]
+                cache.batch_select_indices(kept)
+            inputs = best[:, None]
+        return written
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        return functional.linear(hidden, self.model.embed_tokens.weight)
+
+
+def _read_loss(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the loss.
+
+    Raises:
+        UserError: With every mistake.
+    """
+    problems = [f"loss.{key} is not a key; allowed: {', '.join(_LOSS)}" for key in values if key not in _LOSS]
+    options = {**_LOSS, **values}
+    if options["reduction"] not in ("sum", "mean"):
+        problems.append(f"loss.reduction is {options['reduction']!r}; allowed: sum, mean")
+    smoothing = options["label_smoothing"]
+    if isinstance(smoothing, bool) or not isinstance(smoothing, int | float) or not 0 <= smoothing < 1:
+        problems.append(f"loss.label_smoothing must be from 0 to below 1, not {smoothing!r}")
+    if problems:
+        raise UserError("\n".join(problems))
+    return options
