@@ -27,6 +27,7 @@ _LONGEST_GAP_S = 0.1  # encoders may pad differently from what their header says
 _LONGEST_CLIP_S = 3600.0  # nobody reads a sentence for an hour, and decoding it would take gigabytes
 _RATES_HZ = (1_000, 1_000_000)  # others come from damaged headers
 _SILENCE = 1e-4  # -80 dBFS
+_UNKNOWN_LENGTH = 1 << 60  # frames; encoders that write to a pipe cannot know, and libsndfile says 2 ** 63 - 1
 
 Measured = tuple[str, float, str]  # clip, seconds (0 if it failed or nobody asked), reason (empty if it did not fail)
 
@@ -122,6 +123,44 @@ def decode(
     if len(mono) == 0 or not np.isfinite(mono).all():
         raise ClipError("no samples" if len(mono) == 0 else "samples that are not numbers")
     return mono  # type: ignore[no-any-return]  # libsndfile clips to [-1, 1] when it writes
+
+
+def decode_blocks(stream: IO[bytes], block_s: float = 10.0) -> Iterator[np.ndarray[tuple[int], np.dtype[np.float32]]]:
+    """Decode a whole file of any length to mono at ``SAMPLE_RATE_HZ``, piece by piece.
+
+    Args:
+        stream: An open file of any format of libsndfile.
+        block_s: Length of what is decoded at a time, seconds at least: libsndfile gives other samples of Opus where it
+            reads less than a packet at a time.
+
+    Yields:
+        Blocks of samples, shape (T,) each; joined they are what :func:`decode` returns.
+
+    Raises:
+        ClipError: If it is not audio, has no samples, or ends before its header says.
+    """
+    with _libsndfile_errors(), soundfile.SoundFile(stream) as file:
+        rate_hz, done = file.samplerate, 0
+        if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+            raise ClipError(f"sample rate of {rate_hz} Hz")
+        resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+        while True:
+            samples = file.read(max(1, round(block_s * rate_hz)), dtype="float32", always_2d=True)  # (T, C)
+            done += len(samples)
+            ends = len(samples) == 0
+            mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)  # (T, C) -> (T,)
+            if rate_hz != SAMPLE_RATE_HZ:
+                mono = resampler.resample_chunk(mono, last=ends)
+            if not np.isfinite(mono).all():
+                raise ClipError("samples that are not numbers")
+            if len(mono):
+                yield mono
+            if ends:
+                break
+        if not done:
+            raise ClipError("no samples")
+        if done + _LONGEST_GAP_S * rate_hz < file.frames < _UNKNOWN_LENGTH:
+            raise ClipError(f"truncated or corrupt: {done / rate_hz:.2f} s of {file.frames / rate_hz:.2f} s decoded")
 
 
 def duration_s(encoded: EncodedClip) -> float:

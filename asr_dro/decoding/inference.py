@@ -5,13 +5,11 @@ Shapes: ``B`` utterances, ``N`` samples.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import yaml
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader
@@ -19,32 +17,11 @@ from tqdm import tqdm
 
 from asr_dro.data.audio_reading import UnreadableUtterances
 from asr_dro.data.tokens import decode
-from asr_dro.encoders.pretrained import without_checkpoints
-from asr_dro.experiment import CHECKPOINTS, ESPNET_CONFIG, MODEL
+from asr_dro.decoding.model_loading import load_model
 from asr_dro.scoring.hypotheses import format_hypothesis
-from asr_dro.task import GroupRobustASRTask, register
-from asr_dro.training import checkpoints
 from asr_dro.training.batches import DrawSampler, start_worker
 from asr_dro.training.dataset import Example, SpeechDataset
-from asr_dro.training.model import GroupRobustASRModel
 from asr_dro.training.utterances import UtteranceTable
-
-
-def load_model(experiment: Path, device: torch.device) -> GroupRobustASRModel:
-    """Rebuild a trained model and load its final weights, strictly.
-
-    Args:
-        experiment: Folder of a finished training.
-        device: Where the model goes.
-    """
-    register()
-    # ESPnet wrote the file with PyYAML; it is read back with the same dialect.
-    arguments = yaml.safe_load((experiment / ESPNET_CONFIG).read_text(encoding="utf-8"))
-    bare = argparse.Namespace(**without_checkpoints(arguments))
-    model: GroupRobustASRModel = GroupRobustASRTask.build_model(bare)
-    model.load_state_dict(checkpoints.load(experiment / CHECKPOINTS / MODEL), strict=True)
-    model.to(device).eval()
-    return model
 
 
 class Decoded(NamedTuple):

@@ -105,7 +105,7 @@ def test_losses_are_near_those_of_fp32(noise_set: Path, tmp_path: Path) -> None:
 
 
 def test_a_training_in_bf16_resumes_bit_for_bit_and_decodes_in_bf16(noise_set: Path, tmp_path: Path) -> None:
-    from asr_dro.decoding.inference import load_model
+    from asr_dro.decoding.model_loading import load_model
 
     more = "--precision bf16 --save_every_updates 1 --use_tensorboard false"
     whole, parts = (write_run(tmp_path / name, "ctc_dro", more) for name in ("whole", "parts"))
