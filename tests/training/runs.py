@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,24 @@ def stop_after(noise_set: Path, experiment: Path, updates: int, *, ngpu: int = 0
         patch.setattr(TrainingRun, "_save", save)
         with pytest.raises(KeyboardInterrupt):
             train(noise_set, experiment, ngpu=ngpu)
+
+
+def train_together(noise_set: Path, experiment: Path, world: int) -> None:
+    """Train in so many processes, which exchange gradients through gloo on the CPU."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("fork")  # ESPnet is imported already: a spawned process would do it anew
+    processes = [
+        context.Process(target=train_as, args=(rank, world, port, noise_set, experiment)) for rank in range(world)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=60)
+    for process in processes:
+        process.kill()  # of several, one that waits for another that died
+    assert [process.exitcode for process in processes] == [0] * world
 
 
 def train_as(rank: int, world: int, port: int, noise_set: Path, experiment: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import multiprocessing
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, LAST_CHECKPOINT, MODEL
 from asr_dro.objectives.group_names import encode_names
 from asr_dro.training.run import train
-from tests.training.runs import assert_same_training, stop_after, train_as, write_run
+from tests.training.runs import assert_same_training, stop_after, train_together, write_run
 
 
 def test_a_training_leaves_its_contract_behind(noise_set: Path, tmp_path: Path) -> None:
@@ -56,18 +54,7 @@ def test_several_processes_train_like_one(noise_set: Path, tmp_path: Path, world
     more = "--encoder_conf dropout_p=0 --max_epoch 2 --freeze_updates 2 --average_best 1"
     alone, together = write_run(tmp_path / "1", "ctc_dro", more), write_run(tmp_path / "n", "ctc_dro", more)
     train(noise_set, alone, ngpu=0)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    context = multiprocessing.get_context("fork")  # ESPnet is imported already: a spawned process would do it anew
-    processes = [
-        context.Process(target=train_as, args=(rank, world, port, noise_set, together)) for rank in range(world)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=60)
-    assert [process.exitcode for process in processes] == [0] * world
+    train_together(noise_set, together, world)
     assert_same_training(alone, together, tolerance=1e-5)
 
 
