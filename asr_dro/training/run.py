@@ -164,11 +164,7 @@ def espnet_arguments(
     logger.info("batches: %s", ", ".join(f"{key} {value:.4g}" for key, value in batches.describe().items()))
     arguments.accum_grad = batches.batches_per_update
     total = batches.updates_per_epoch * config["max_epoch"]
-    if config.get("freeze_updates", 0) >= total:
-        raise UserError(
-            f"freeze_updates is {config['freeze_updates']}, but the training has {total} updates in all: only the head "
-            "would learn. Lower it, raise max_epoch, or freeze the rest for good (freeze)."
-        )
+    _check_freezing(config.get("freeze_updates", 0), total)
     if config.get("scheduler") == "tri_stage":
         arguments.scheduler_conf = {**config.get("scheduler_conf", {}), "total_updates": total}
     arguments.model_conf = {
@@ -178,12 +174,7 @@ def espnet_arguments(
         "ctc_weight": 1.0,
         "precision": config.get("precision", "fp32"),
     }
-    for mode, split in SPLITS.items():
-        files = [("wav.scp", "speech", "sound"), ("token_ids", "text", "text_int"), ("group_ids", "group", "text_int")]
-        triples = [(str(data_set / split / file), name, kind) for file, name, kind in files]
-        setattr(arguments, f"{mode}_data_path_and_name_and_type", triples)
-    arguments.data_set = str(data_set)
-    arguments.token_list = str(data_set / "tokens.txt")
+    _set_data(arguments, data_set)
     arguments.output_dir = str(experiment)
     arguments.ngpu = ngpu
     arguments.resume = True
@@ -191,3 +182,22 @@ def espnet_arguments(
     arguments.multiprocessing_distributed = ngpu > 1
     arguments.dist_backend = "nccl" if ngpu else "gloo"
     return arguments
+
+
+def _set_data(arguments: argparse.Namespace, data_set: Path) -> None:
+    """Name the files of a prepared set."""
+    for mode, split in SPLITS.items():
+        files = [("wav.scp", "speech", "sound"), ("token_ids", "text", "text_int"), ("group_ids", "group", "text_int")]
+        triples = [(str(data_set / split / file), name, kind) for file, name, kind in files]
+        setattr(arguments, f"{mode}_data_path_and_name_and_type", triples)
+    arguments.data_set = str(data_set)
+    arguments.token_list = str(data_set / "tokens.txt")
+
+
+def _check_freezing(freeze_updates: int, total: int) -> None:
+    """Refuse a training that ends before anything but the head learns."""
+    if freeze_updates >= total:
+        raise UserError(
+            f"freeze_updates is {freeze_updates}, but the training has {total} updates in all: only the head would learn. "
+            "Lower it, raise max_epoch, or freeze the rest for good (freeze)."
+        )
