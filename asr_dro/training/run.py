@@ -198,6 +198,6 @@ def _check_freezing(freeze_updates: int, total: int) -> None:
     """Refuse a training that ends before anything but the head learns."""
     if freeze_updates >= total:
         raise UserError(
-            f"freeze_updates is {freeze_updates}, but the training has {total} updates in all: only the head would learn. "
-            "Lower it, raise max_epoch, or freeze the rest for good (freeze)."
+            f"freeze_updates is {freeze_updates}, but the training has {total} updates in all: only the head would "
+            "learn. Lower it, raise max_epoch, or freeze the rest for good (freeze)."
         )
