@@ -44,6 +44,8 @@ KEYS: dict[str, tuple[type | None, ...]] = {
     "encoder_conf": (dict,),
     "postencoder": (str, None),
     "postencoder_conf": (dict,),
+    "decoder": (str, None),
+    "decoder_conf": (dict,),
     "ctc_conf": (dict,),
     "init": (str, None),
     "init_param": (list,),
@@ -152,12 +154,17 @@ def parse_overrides(arguments: str) -> dict[str, Any]:
 def compose(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge mappings, later ones winning key by key at every depth, and check the result.
 
+    A decoder without a checkpoint of its own takes the encoder's.
+
     Raises:
         UserError: With every problem found, one a line.
     """
     composed: dict[str, Any] = {}
     for part in parts:
         composed = _merge(composed, part)
+    encoder, decoder = composed.get("encoder_conf", {}), composed.get("decoder_conf", {})
+    if composed.get("decoder") and isinstance(encoder, Mapping) and isinstance(decoder, Mapping):
+        composed["decoder_conf"] = {key: encoder[key] for key in ("checkpoint",) if key in encoder} | {**decoder}
     problems = find_problems(composed)
     problems += _problems_of(lambda: check_objective(composed["objective"], composed.get("objective_conf", {})))
     problems += _problems_of(lambda: BatchingConfig.from_mapping(composed["batching"]))

@@ -14,12 +14,14 @@ from espnet2.tasks import abs_task, asr
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from asr_dro.decoders.whisper import WhisperDecoder
 from asr_dro.encoders.identity import IdentityEncoder
 from asr_dro.encoders.normalization import PerUtteranceNormalization
 from asr_dro.encoders.s3prl_upstream import S3prlUpstreamFrontend
 from asr_dro.encoders.separable_conv import SeparableConvEncoder
 from asr_dro.encoders.wav2vec2 import Wav2Vec2Encoder
 from asr_dro.encoders.weighted_sum import WeightedSumFrontend
+from asr_dro.encoders.whisper import WhisperEncoder
 from asr_dro.errors import UserError
 from asr_dro.training.adapters import add_adapters
 from asr_dro.training.augmentation import check_augmentation
@@ -35,6 +37,7 @@ from asr_dro.training.trainer import GroupRobustTrainer
 from asr_dro.training.utterances import UtteranceTable
 
 MODEL = "group_robust"
+DECODERS = {"whisper": WhisperDecoder}  # ESPnet's own give no loss per utterance
 
 
 def register() -> None:
@@ -46,14 +49,17 @@ def register() -> None:
     asr.encoder_choices.classes["identity"] = IdentityEncoder
     asr.encoder_choices.classes["separable_conv"] = SeparableConvEncoder
     asr.encoder_choices.classes["wav2vec2"] = Wav2Vec2Encoder
+    asr.encoder_choices.classes["whisper"] = WhisperEncoder  # ESPnet 202511's cannot be imported with today's Whisper
+    asr.decoder_choices.classes.update(DECODERS)
     abs_task.scheduler_classes["tri_stage"] = TriStageLR
 
 
 def choices() -> dict[str, ClassChoices]:
-    """Return ESPnet's tables of classes by the name of the option, e.g. ``encoder``."""
+    """Return the tables of classes that a model may have, by the name of the option, e.g. ``encoder``."""
     register()
     tables = (asr.frontend_choices, asr.specaug_choices, asr.normalize_choices, asr.preencoder_choices)
-    return {table.name: table for table in (*tables, asr.encoder_choices, asr.postencoder_choices)}
+    more = (asr.encoder_choices, asr.postencoder_choices, ClassChoices("decoder", DECODERS, optional=True))
+    return {table.name: table for table in (*tables, *more)}
 
 
 class GroupRobustASRTask(asr.ASRTask):  # type: ignore[misc]  # ESPnet has no type information

@@ -34,13 +34,13 @@ def main() -> None:
     """
     arguments = parse_arguments()
     from asr_dro.config import compose_run, run_config_files, write_run_config
-    from asr_dro.data.config import read_data_config
+    from asr_dro.data.config import check_tokens, read_data_config
     from asr_dro.data.languages import parse_lang_set
 
-    problems, languages = [], []
+    problems, languages, data = [], [], None
     try:
         if arguments.data_conf is not None:
-            read_data_config(arguments.data_conf)
+            data = read_data_config(arguments.data_conf)
     except UserError as error:
         problems.append(str(error))
     try:
@@ -56,6 +56,8 @@ def main() -> None:
             train_args=arguments.train_args,
             languages=languages,
         )
+        if data is not None:
+            check_tokens(data, decoder=config.get("decoder"))
     except UserError as error:
         problems.append(str(error))
     if problems:

@@ -152,6 +152,27 @@ def _problems(config: DataConfig) -> list[str]:
     return [*problems, *([] if config.group else ["group must name at least one column"])]
 
 
+def check_tokens(config: DataConfig, *, decoder: str | None) -> None:
+    """Refuse tokens that a model cannot write.
+
+    Args:
+        config: How the set is prepared.
+        decoder: The model's decoder; None: CTC.
+
+    Raises:
+        UserError: If CTC is to write Whisper's tokens, or Whisper's decoder others.
+    """
+    kind = config.tokens.type
+    if decoder is None and kind in WHISPER_TYPES:
+        raise UserError(
+            f"tokens.type {kind} is for a model with decoder whisper, not for CTC: choose another --data-conf"
+        )
+    if decoder is not None and kind not in WHISPER_TYPES:
+        raise UserError(
+            f"decoder {decoder} writes tokens of type {' or '.join(WHISPER_TYPES)}, not {kind}: --data-conf whisper"
+        )
+
+
 def read_data_config(path: Path) -> DataConfig:
     """Read ``conf/data/<name>.yaml`` or a prepared set's ``data.yaml``.
 

@@ -1,7 +1,8 @@
-"""Which utterances have more labels than frames, told before a training begins.
+"""Which utterances have labels that do not fit, told before a training begins.
 
-They have no CTC loss, so training leaves them out. If a group loses many, its objective sees an easier group than there
-is: a network with fewer frames per second less often, or with longer pieces of text as tokens, keeps them.
+With CTC those are the utterances with more labels than frames, with a decoder those with more labels, or longer audio,
+than it takes. They have no loss, so training leaves them out. If a group loses many, its objective sees an easier group
+than there is: a network with fewer frames per second less often, or with longer pieces of text as tokens, keeps them.
 
 Shapes: ``N`` utterances.
 """
@@ -24,17 +25,21 @@ MOST_GROUPS = 10  # named in the warning
 
 
 def infeasible_utterances(model: GroupRobustASRModel, dataset: SpeechDataset) -> NDArray[np.bool_] | None:
-    """Return which utterances (N,) have fewer frames than CTC needs; None if the network's frames are not known.
+    """Return which utterances (N,) have labels that do not fit; None if the network's frames are not known.
 
-    Needed are one frame per label and one more between equal neighbours. No audio is opened: lengths are those of the
+    CTC needs one frame per label and one more between equal neighbours. No audio is opened: lengths are those of the
     prepared set, without changes of speed.
     """
     samples = torch.from_numpy(np.round(dataset.table.durations_s * SAMPLE_RATE_HZ).astype(np.int64))
     frames = model.output_lengths(samples)
     if frames is None:
         return None
+    infeasible: NDArray[np.bool_]
+    if model.decoder is not None:
+        infeasible = (dataset.labels.counts > model.decoder.most_labels) | (frames.numpy() > model.decoder.most_frames)
+        return infeasible
     needed = dataset.labels.counts + dataset.labels.repeats
-    infeasible: NDArray[np.bool_] = needed > frames.numpy()
+    infeasible = needed > frames.numpy()
     return infeasible
 
 
@@ -48,20 +53,19 @@ def warn_about_infeasible(model: GroupRobustASRModel, dataset: SpeechDataset, sp
     """
     infeasible = infeasible_utterances(model, dataset)
     if infeasible is None:
-        logger.info(
-            "%s: which utterances have more labels than frames is not known beforehand with this network", split
-        )
+        logger.info("%s: which utterances have labels that do not fit is not known beforehand with this network", split)
         return
     names = dataset.table.group_names
     lost = np.bincount(dataset.table.groups[infeasible], minlength=len(names))
     total = np.bincount(dataset.table.groups, minlength=len(names))
     if not infeasible.any():
-        logger.info("%s: all %d utterances have enough frames for their labels", split, len(infeasible))
+        logger.info("%s: the labels of all %d utterances fit their audio", split, len(infeasible))
         return
     worst = sorted(np.flatnonzero(lost), key=lambda group: -lost[group] / total[group])
     shown = ", ".join(f"{names[group]} {lost[group]} of {total[group]}" for group in worst[:MOST_GROUPS])
+    reason = "more labels than frames" if model.decoder is None else "more labels or frames than the decoder takes"
     more = f", and {len(worst) - MOST_GROUPS} more" if len(worst) > MOST_GROUPS else ""
     logger.warning(
-        "%s: %d of %d utterances have more labels than frames and are left out: %s%s",
-        split, int(infeasible.sum()), len(infeasible), shown, more,
+        "%s: %d of %d utterances have %s and are left out: %s%s",
+        split, int(infeasible.sum()), len(infeasible), reason, shown, more,
     )  # fmt: skip

@@ -14,8 +14,10 @@ from espnet2.asr.espnet_model import ESPnetASRModel
 from torch import Tensor
 from torch.nn import functional
 
+from asr_dro.data.tokens import is_whisper_vocabulary
 from asr_dro.decoding.greedy import ctc_greedy
 from asr_dro.encoders.frames import chain, shortest_samples, use_true_masks
+from asr_dro.errors import UserError
 from asr_dro.objectives import build_objective
 from asr_dro.objectives.feasibility import ctc_infeasible
 from asr_dro.training.precision import autocast, full_precision, is_signal_processing
@@ -48,6 +50,10 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         self.precision = precision
         self.objective = build_objective(objective, self.group_names, **objective_conf)
         use_true_masks(self)
+        if self.decoder is not None:
+            self.decoder.use_tokens(self.token_list)
+        elif is_whisper_vocabulary(self.token_list):
+            raise UserError("CTC has no use for Whisper's tokens; prepare the data with another --data-conf")
         self.lengths = chain([self.frontend, self.preencoder, self.encoder, self.postencoder])
         self.shortest_samples = shortest_samples(self.lengths) if self.lengths is not None else 1
 
@@ -87,7 +93,10 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         return loss, {"losses": losses.detach(), "infeasible": infeasible}, weight
 
     def utterance_losses(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Return the loss of each utterance (B,) and whether it has too few frames for its labels, or no audio (B,)."""
+        """Return the loss of each utterance (B,) and whether its labels do not fit its frames, or it has no audio (B,).
+
+        The loss is CTC's, or the cross-entropy of the decoder where there is one.
+        """
         names = ("speech", "speech_lengths", "text", "text_lengths")
         self._infeasible = batch["unreadable"]
         with self.autocast():
@@ -96,7 +105,7 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
 
     @torch.no_grad()
     def evaluate(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor, list[list[int]]]:
-        """Return losses (B,), infeasible utterances (B,) and greedy CTC hypotheses in one pass; eval mode only."""
+        """Return losses (B,), infeasible utterances (B,) and greedy hypotheses in one pass; eval mode only."""
         assert not self.training, "evaluate() needs eval mode: dropout and SpecAugment must be off"
         self._hypotheses: list[list[int]] = [[] for _ in batch["text_lengths"]]
         losses, infeasible = self.utterance_losses(batch)
@@ -133,6 +142,16 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         )
         return losses, None
 
+    def _calc_att_loss(
+        self, encoder_out: Tensor, encoder_out_lens: Tensor, ys_pad: Tensor, ys_pad_lens: Tensor
+    ) -> tuple[Tensor, None, None, None]:
+        """Return the decoder's losses (B,); those of utterances that do not fit it are 0 and marked as infeasible."""
+        losses, unfit = self.decoder.utterance_losses(encoder_out, encoder_out_lens, ys_pad, ys_pad_lens)
+        self._infeasible = self._infeasible | unfit
+        if not self.training:
+            self._hypotheses = self.decoder.greedy(encoder_out, encoder_out_lens)
+        return losses, None, None, None
+
     def ctc_logits(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return unnormalised CTC scores (B, T, V) and lengths (B,) in encoder frames."""
         with self.autocast():
@@ -143,6 +162,9 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
 
     @torch.no_grad()
     def greedy(self, speech: Tensor, speech_lengths: Tensor) -> list[list[int]]:
-        """Return the greedy CTC hypothesis of each utterance as token indices."""
+        """Return the greedy hypothesis of each utterance as token indices."""
+        if self.decoder is not None:
+            with self.autocast():
+                return list(self.decoder.greedy(*self.encode(speech, speech_lengths)))
         logits, lengths = self.ctc_logits(speech, speech_lengths)
         return ctc_greedy(logits, lengths, blank=self.blank_id)

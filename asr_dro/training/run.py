@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from asr_dro.config import REPOSITORY, compose, load_yaml
+from asr_dro.data.config import check_tokens
+from asr_dro.data.tokens import config_of_set
 from asr_dro.encoders.pretrained import Checkpoint, add_architectures, find_checkpoints
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, LAST_CHECKPOINT, MODEL, TRAIN_CONFIG, TRAIN_LOG
@@ -44,6 +46,7 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
     if model.exists():
         logger.info("%s is trained already", experiment)
         return model
+    check_tokens(config_of_set(data_set), decoder=config.get("decoder"))
     check_audio(config, data_set)
     checkpoints = find_checkpoints(config)
     from asr_dro.logs import chatter_to_file, log_to_file
@@ -130,7 +133,7 @@ def find_unknown_options(config: Mapping[str, Any], classes: Mapping[str, Mappin
         parameters = inspect.signature(table[name]).parameters
         if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
             continue
-        known = sorted(set(parameters) - {"input_size"})
+        known = sorted(set(parameters) - {"input_size", "vocab_size", "encoder_output_size"})
         for option in sorted(set(config.get(f"{key}_conf", {})) - set(known)):
             problems.append(f"{key}_conf: {name} has no option {option!r}; it has: {', '.join(known)}")
     return problems
@@ -171,7 +174,7 @@ def espnet_arguments(
         "objective": config["objective"],
         "objective_conf": config.get("objective_conf", {}),
         "group_names": list(table.group_names),
-        "ctc_weight": 1.0,
+        "ctc_weight": 0.0 if config.get("decoder") else 1.0,
         "precision": config.get("precision", "fp32"),
     }
     _set_data(arguments, data_set)
