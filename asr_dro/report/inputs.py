@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asr_dro.data import out_of_vocabulary
-from asr_dro.data.data_dir import read_two_columns
+from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
 from asr_dro.fileio import read_json_lines
 from asr_dro.fingerprint import content_fingerprint
-from asr_dro.scoring.files import read_scores, read_tsv
+from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
 VERSION = "2"  # raise it when the same inputs and templates would give another report
@@ -80,7 +81,7 @@ class Inputs:
         environment: ``environment.json``, empty if absent.
         epochs: Lines of ``train.jsonl``.
         updates: Lines of ``groups.jsonl``.
-        quarantine: Rows of ``quarantine.tsv``, ``None`` if absent.
+        quarantine: Rows of ``quarantine.tsv`` by language, split and reason; ``None`` if absent.
         out_of_vocabulary: Rows of ``oov.tsv``, ``None`` if absent.
     """
 
@@ -93,7 +94,7 @@ class Inputs:
     environment: Mapping[str, Any] = field(default_factory=dict)
     epochs: list[dict[str, Any]] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
-    quarantine: list[dict[str, str]] | None = None
+    quarantine: Counter[tuple[str, str, str]] | None = None
     out_of_vocabulary: list[dict[str, str]] | None = None
 
     @property
@@ -159,19 +160,23 @@ def read_inputs(sources: Sources) -> Inputs:
         environment=_read_json(files["environment.json"]),
         epochs=_read_lines(files["train.jsonl"]),
         updates=_read_lines(files["groups.jsonl"]),
-        quarantine=read_tsv(quarantine, ("language", "split", "reason")) if quarantine.exists() else None,
+        quarantine=_count_quarantined(quarantine) if quarantine.exists() else None,
         out_of_vocabulary=read_tsv(unknown, out_of_vocabulary.COLUMNS) if unknown.exists() else None,
     )
+
+
+def _count_quarantined(path: Path) -> Counter[tuple[str, str, str]]:
+    """Count rows, which may be millions: only their language, split and reason are told apart."""
+    rows = iterate_tsv(path, ("language", "split", "reason"))
+    return Counter((row["language"], row["split"], row["reason"]) for row in rows)
 
 
 def _training_seconds(utt2dur: Path, utt2lang: Path) -> dict[str, float]:
     """Add up the durations of each language."""
     if not (utt2dur.exists() and utt2lang.exists()):
         return {}
-    languages = read_two_columns(utt2lang)
     seconds: dict[str, float] = {}
-    for utt, duration in read_two_columns(utt2dur).items():
-        language = languages.get(utt, "")
+    for _, language, duration in read_together(utt2dur.parent, utt2lang.name, utt2dur.name):
         seconds[language] = seconds.get(language, 0.0) + float(duration)
     return seconds
 

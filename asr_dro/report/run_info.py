@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from asr_dro.report.formats import number
@@ -43,19 +44,20 @@ def quarantine_summary(inputs: Inputs) -> dict[str, Any] | None:
     """
     if inputs.quarantine is None:
         return None
-    by_kind: dict[str, list[dict[str, str]]] = {}
-    for row in inputs.quarantine:
-        by_kind.setdefault(_NUMBER.sub("…", row["reason"]), []).append(row)
+    by_kind: dict[str, Counter[tuple[str, str, str]]] = {}
+    for row, n in inputs.quarantine.items():
+        by_kind.setdefault(_NUMBER.sub("…", row[2]), Counter())[row] += n
     reasons = [
         {
-            "reason": kind if len({row["reason"] for row in rows}) > 1 else rows[0]["reason"],
-            "n": len(rows),
-            "languages": _names(rows, "language"),
-            "splits": _names(rows, "split"),
+            "reason": kind if len({reason for _, _, reason in rows}) > 1 else next(iter(rows))[2],
+            "n": rows.total(),
+            "languages": _names(language for language, _, _ in rows),
+            "splits": _names(split for _, split, _ in rows),
         }
-        for kind, rows in sorted(by_kind.items(), key=lambda item: (-len(item[1]), item[0]))
+        for kind, rows in sorted(by_kind.items(), key=lambda item: (-item[1].total(), item[0]))
     ]
-    return {"n": len(inputs.quarantine), "reasons": reasons[:N_REASONS], "n_more": max(0, len(reasons) - N_REASONS)}
+    n_more = max(0, len(reasons) - N_REASONS)
+    return {"n": inputs.quarantine.total(), "reasons": reasons[:N_REASONS], "n_more": n_more}
 
 
 def vocabulary_summary(inputs: Inputs) -> dict[str, Any] | None:
@@ -93,9 +95,9 @@ def _waiting(epochs: list[dict[str, Any]]) -> str:
     return f"{100 * waited_s / seconds:.1f} % of the training's time"
 
 
-def _names(rows: list[dict[str, str]], column: str) -> str:
-    """List the values of a column, the first few by name."""
-    names = sorted({row[column] for row in rows})
+def _names(values: Iterable[str]) -> str:
+    """List different values, the first few by name."""
+    names = sorted(set(values))
     return " ".join(names) if len(names) <= 8 else f"{' '.join(names[:8])} and {len(names) - 8} more"
 
 

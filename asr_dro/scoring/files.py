@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,31 +59,34 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
 
 
 def read_tsv(path: Path, required: Iterable[str] = ()) -> list[dict[str, str]]:
-    """Read an unquoted TSV file with a header line.
+    """Read an unquoted TSV file with a header line, as :func:`iterate_tsv` does, into a list."""
+    return list(iterate_tsv(path, required))
+
+
+def iterate_tsv(path: Path, required: Iterable[str] = ()) -> Iterator[dict[str, str]]:
+    """Read an unquoted TSV file with a header line, row by row.
 
     Args:
         path: The file, UTF-8.
         required: Columns that must be there.
 
-    Returns:
+    Yields:
         One dict per row, by column name.
 
     Raises:
         UserError: If a required column is missing or a row has more or fewer values than the header.
     """
-    lines = path.read_text(encoding="utf-8").split("\n")
-    columns = lines[0].split("\t")
-    if missing := [name for name in required if name not in columns]:
-        raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(columns)}")
-    rows = []
-    for number, line in enumerate(lines[1:], start=2):
-        if not line:
-            continue
-        values = line.split("\t")
-        if len(values) != len(columns):
-            raise UserError(f"{path}:{number}: {len(values)} values for {len(columns)} columns")
-        rows.append(dict(zip(columns, values, strict=True)))
-    return rows
+    with open(path, encoding="utf-8", newline="\n") as file:
+        columns = file.readline().removesuffix("\n").split("\t")
+        if missing := [name for name in required if name not in columns]:
+            raise UserError(f"{path}: no column {', '.join(missing)}; it has {', '.join(columns)}")
+        for number, line in enumerate(file, start=2):
+            if line == "\n":
+                continue
+            values = line.removesuffix("\n").split("\t")
+            if len(values) != len(columns):
+                raise UserError(f"{path}:{number}: {len(values)} values for {len(columns)} columns")
+            yield dict(zip(columns, values, strict=True))
 
 
 def read_scores(path: Path) -> dict[str, Any] | None:
