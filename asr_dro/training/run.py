@@ -179,11 +179,9 @@ def espnet_arguments(
     }
     _set_data(arguments, data_set)
     arguments.output_dir = str(experiment)
-    arguments.ngpu = ngpu
     arguments.resume = True
     arguments.use_matplotlib = False  # ESPnet's default draws after each epoch, before it writes the checkpoint
-    arguments.multiprocessing_distributed = ngpu > 1
-    arguments.dist_backend = "nccl" if ngpu else "gloo"
+    _set_devices(arguments, ngpu)
     return arguments
 
 
@@ -195,6 +193,12 @@ def _set_data(arguments: argparse.Namespace, data_set: Path) -> None:
         setattr(arguments, f"{mode}_data_path_and_name_and_type", triples)
     arguments.data_set = str(data_set)
     arguments.token_list = str(data_set / "tokens.txt")
+
+
+def _set_devices(arguments: argparse.Namespace, ngpu: int) -> None:
+    arguments.ngpu = ngpu
+    arguments.multiprocessing_distributed = ngpu > 1
+    arguments.dist_backend = "nccl" if ngpu else "gloo"
 
 
 def _check_freezing(freeze_updates: int, total: int) -> None:
