@@ -28,15 +28,20 @@ def noise(count: int, samples: int = 16_000) -> Tensor:
     return 0.05 * torch.randn(count, samples, generator=generator) + 0.01
 
 
-def encoder(folder: Path, **options: Any) -> Wav2Vec2Encoder:
+def encoder(folder: Path, **options: Any) -> Any:
     return Wav2Vec2Encoder(checkpoint=str(folder), **options).eval()
+
+
+def transformers_own(folder: Path) -> Any:
+    model: Any = Wav2Vec2Model.from_pretrained(folder)
+    return model.eval()
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_layer_is_that_of_transformers(tiny_wav2vec2: Path, kind: str, attention: str) -> None:
     ours = encoder(tiny_wav2vec2 / kind, attention=attention)
-    theirs = Wav2Vec2Model.from_pretrained(tiny_wav2vec2 / kind).eval()
+    theirs = transformers_own(tiny_wav2vec2 / kind)
     speech = noise(1)
     extractor: Any = Wav2Vec2FeatureExtractor.from_pretrained(tiny_wav2vec2 / kind)
     inputs = extractor(speech[0].numpy(), sampling_rate=16_000, return_tensors="pt")
@@ -68,7 +73,7 @@ def test_neighbours_and_what_lies_behind_the_end_change_nothing(tiny_wav2vec2: P
 
 def test_in_transformers_neighbours_do_change_base_networks(tiny_wav2vec2: Path) -> None:
     """If this fails, the group norm of ours is no longer needed."""
-    model = Wav2Vec2Model.from_pretrained(tiny_wav2vec2 / "base").eval()
+    model = transformers_own(tiny_wav2vec2 / "base")
     speech = noise(1)
     mask = torch.arange(16_000)[None] < 8_000
     with torch.no_grad():
@@ -78,7 +83,7 @@ def test_in_transformers_neighbours_do_change_base_networks(tiny_wav2vec2: Path)
 
 
 def test_gradients_of_the_group_norm_are_those_of_pytorch(tiny_wav2vec2: Path) -> None:
-    ours, theirs = encoder(tiny_wav2vec2 / "base"), Wav2Vec2Model.from_pretrained(tiny_wav2vec2 / "base").eval()
+    ours, theirs = encoder(tiny_wav2vec2 / "base"), transformers_own(tiny_wav2vec2 / "base")
     speech = noise(1)
     ours(speech, torch.tensor([16_000]))[0].square().sum().backward()
     normalized, _ = prepare_waveforms(ours.model.config, speech, torch.tensor([16_000]), 1e-7)
@@ -100,7 +105,7 @@ def test_waveforms_stay_as_they_are_where_the_folder_says_so(tiny_wav2vec2: Path
     folder = Path(shutil.copytree(tiny_wav2vec2 / "xlsr", tmp_path / "raw"))
     path = folder / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "do_normalize": False}))
-    ours, theirs = encoder(folder), Wav2Vec2Model.from_pretrained(folder).eval()
+    ours, theirs = encoder(folder), transformers_own(folder)
     with torch.no_grad():
         output, _, _ = ours(noise(1), torch.tensor([16_000]))
         torch.testing.assert_close(output, theirs(noise(1)).last_hidden_state, atol=1e-5, rtol=0.0)
@@ -182,7 +187,7 @@ def test_checkpointing_changes_memory_and_nothing_else(tiny_wav2vec2: Path) -> N
 def test_frozen_convolutions_rest_and_cost_no_gradient(tiny_wav2vec2: Path) -> None:
     model = torch.nn.ModuleDict({"encoder": encoder(tiny_wav2vec2 / "base", dropout={"hidden": 0.1})})
     FreezeSchedule(model, ["encoder.model.feature_extractor.*"]).apply(0)
-    network = model["encoder"].model
+    network: Any = model["encoder"].model
     assert not any(module.training for module in network.feature_extractor.modules())
     assert network.encoder.training
     model["encoder"](noise(1), torch.tensor([16_000]))[0].sum().backward()

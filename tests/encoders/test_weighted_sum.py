@@ -35,7 +35,8 @@ def set_weights(frontend: Any) -> None:
 def test_the_sum_is_that_of_transformers_layers(tiny_wav2vec2: Path, layer_norm: bool) -> None:
     frontend = WeightedSumFrontend(str(tiny_wav2vec2 / "xlsr"), layer_norm=layer_norm).eval()
     set_weights(frontend)
-    network = Wav2Vec2Model.from_pretrained(tiny_wav2vec2 / "xlsr").eval()
+    network: Any = Wav2Vec2Model.from_pretrained(tiny_wav2vec2 / "xlsr")
+    network.eval()
     speech = batch()[0][:1]
     normalized = (speech - speech.mean()) / (speech.var(correction=0) + 1e-7).sqrt()
     with torch.no_grad():
