@@ -49,10 +49,13 @@ CLASSES: Mapping[str, Mapping[str, str]] = {
         "separable_conv": "asr_dro.encoders.separable_conv.SeparableConvEncoder",
         "transformer": "espnet2.asr.encoder.transformer_encoder.TransformerEncoder",
         "wav2vec2": "asr_dro.encoders.wav2vec2.Wav2Vec2Encoder",
+        "whisper": "asr_dro.encoders.whisper.WhisperEncoder",
     },
     "postencoder": {},
-    "decoder": {},
+    "decoder": {"whisper": "asr_dro.decoders.whisper.WhisperDecoder"},
 }
+
+_LONGEST_MESSAGE = 500  # characters of what torch says about weights that do not fit, which may be a line per tensor
 
 
 def read_arguments(experiment: Path) -> dict[str, Any]:
@@ -95,7 +98,8 @@ def load_model(experiment: Path, device: torch.device) -> GroupRobustASRModel:
     try:
         model.load_state_dict(checkpoints.load(path), strict=True)
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit {experiment / ESPNET_CONFIG}: {error}") from error
+        shown = " ".join(str(error).split())[:_LONGEST_MESSAGE]
+        raise UserError(f"{path} does not fit {experiment / ESPNET_CONFIG}: {shown} ...") from error
     model.to(device).eval()
     return model
 
