@@ -9,14 +9,17 @@ import pytest
 import torch
 from espnet2.asr.frontend.default import DefaultFrontend
 from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
 
 from asr_dro.config import find_config
 from asr_dro.decoding.decode import decode_sets
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
 from asr_dro.training import checkpoints
+from asr_dro.training.epoch import EpochOptions, forward_backward, update
 from asr_dro.training.precision import autocast, check_precision, full_precision, is_signal_processing
 from asr_dro.training.run import train
+from asr_dro.training.state import TrainingState
 from tests.training.pretrained_runs import build_model, waveforms, write_xlsr_run
 from tests.training.runs import assert_same_training, build, stop_after, write_run
 
@@ -118,6 +121,36 @@ def test_a_training_in_bf16_resumes_bit_for_bit_and_decodes_in_bf16(noise_set: P
     assert state["scaler"] is None
     assert load_model(whole, CPU).precision == "bf16"
     decode_sets(noise_set, whole, find_config("decode", "greedy"), nj=1, ngpu=0)
+
+
+def one_update(noise_set: Path, folder: Path, scaler: GradScaler | None, *, broken: bool = False) -> TrainingState:
+    """Return a training after one update, whose gradient is infinite if ``broken``."""
+    model, batches = build(noise_set, folder)
+    state = TrainingState(model, torch.optim.SGD(model.parameters(), lr=0.1), None, scaler)
+    options = EpochOptions(model, CPU, batches_per_update=2, grad_clip=1.0, main_process=True)
+    for batch in batches[:2]:
+        forward_backward(state, dict(batch), options)
+    if broken:
+        next(model.parameters()).grad[0] = float("inf")
+    update(state, options.grad_clip)
+    return state
+
+
+def test_scaled_losses_give_the_same_update(noise_set: Path, tmp_path: Path) -> None:
+    """Clipping sees gradients as they are; one that overflows costs the update and lowers the scale, nothing else."""
+    scaler = GradScaler("cpu", init_scale=2.0**10)
+    plain, scaled = one_update(noise_set, tmp_path, None), one_update(noise_set, tmp_path, scaler)
+    for (name, expected), found in zip(plain.model.named_parameters(), scaled.model.parameters(), strict=True):
+        torch.testing.assert_close(found, expected, msg=name)
+    assert (scaled.updates, scaled.skipped_updates, scaler.get_scale()) == (1, 0, 2.0**10)
+
+    untouched, _ = build(noise_set, tmp_path)
+    failed = one_update(noise_set, tmp_path, scaler, broken=True)
+    assert (failed.updates, failed.skipped_updates, scaler.get_scale()) == (0, 1, 2.0**9)
+    assert all(torch.equal(a, b) for a, b in zip(failed.model.parameters(), untouched.parameters(), strict=True))
+    again = GradScaler("cpu")
+    again.load_state_dict(failed.snapshot()["scaler"])
+    assert again.get_scale() == 2.0**9
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
