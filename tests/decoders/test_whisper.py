@@ -294,3 +294,26 @@ def test_layers_computed_again_give_the_same_gradients(folder: Path) -> None:
     for name, expected in gradients[0].items():
         assert expected is not None, f"{name} has no gradient"
         torch.testing.assert_close(gradients[1][name], expected)
+
+
+def test_both_halves_learn_to_write_what_they_hear(folder: Path) -> None:
+    """Training and search see the same shifts and marks: three noises become three texts in two languages."""
+    torch.manual_seed(0)
+    encoder = WhisperEncoder(checkpoint=str(folder))
+    decoder = build(folder).train()
+    speech, sizes = waveforms(16_000, 12_000, 7_000)
+    speech[1] = torch.sin(torch.arange(16_000) / 3.0)
+    labels, lengths = labels_of("fab", "kk", "lab")
+    labels[1, 0] = 24  # [kat]
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-2)
+    for _ in range(120):
+        frames, frame_lengths, _ = encoder(speech, sizes)
+        loss = decoder.utterance_losses(frames, frame_lengths, labels, lengths)[0].mean()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    encoder.train(False)
+    decoder.train(False)
+    frames, frame_lengths, _ = encoder(speech, sizes)
+    expected = [row[: length - 1].tolist() for row, length in zip(labels, lengths, strict=True)]
+    assert decoder.greedy(frames, frame_lengths) == expected
