@@ -27,7 +27,7 @@ _LONGEST_GAP_S = 0.1  # encoders may pad differently from what their header says
 _LONGEST_CLIP_S = 3600.0  # nobody reads a sentence for an hour, and decoding it would take gigabytes
 _RATES_HZ = (1_000, 1_000_000)  # others come from damaged headers
 _SILENCE = 1e-4  # -80 dBFS
-_UNKNOWN_LENGTH = 1 << 60  # frames; encoders that write to a pipe cannot know, and libsndfile says 2 ** 63 - 1
+_UNKNOWN_LENGTH = 1 << 60  # frames; for encoders that wrote to a pipe libsndfile says 2 ** 63 - 1, and fails at the end
 
 Measured = tuple[str, float, str]  # clip, seconds (0 if it failed or nobody asked), reason (empty if it did not fail)
 
@@ -143,6 +143,8 @@ def decode_blocks(stream: IO[bytes], block_s: float = 10.0) -> Iterator[np.ndarr
         rate_hz, done = file.samplerate, 0
         if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
             raise ClipError(f"sample rate of {rate_hz} Hz")
+        if file.frames > _UNKNOWN_LENGTH:
+            raise ClipError("its header does not say how long it is; write it again, with ffmpeg for instance")
         resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         while True:
             samples = file.read(max(1, round(block_s * rate_hz)), dtype="float32", always_2d=True)  # (T, C)
@@ -159,7 +161,7 @@ def decode_blocks(stream: IO[bytes], block_s: float = 10.0) -> Iterator[np.ndarr
                 break
         if not done:
             raise ClipError("no samples")
-        if done + _LONGEST_GAP_S * rate_hz < file.frames < _UNKNOWN_LENGTH:
+        if done + _LONGEST_GAP_S * rate_hz < file.frames:
             raise ClipError(f"truncated or corrupt: {done / rate_hz:.2f} s of {file.frames / rate_hz:.2f} s decoded")
 
 

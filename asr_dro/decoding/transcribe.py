@@ -38,13 +38,14 @@ def transcribe(request: Request) -> None:
     if not found:
         raise UserError(f"there is nothing to transcribe: {_listed(failures)}")
     sink = Console(request, many=len(found) > 1) if request.out_dir is None else Folder(request, found)
+    total = len(found) + len(failures)
     waiting = [path for path in found if not sink.has(path)]
     if len(waiting) < len(found):
         logger.info("%d of %d files are transcribed already", len(found) - len(waiting), len(found))
     if waiting:
         failures |= _work(request, waiting, sink)
     if failures:
-        raise UserError(f"{len(failures)} of {len(found) + len(failures)} could not be read: {_listed(failures)}")
+        raise UserError(f"{len(failures)} of {total} could not be read: {_listed(failures)}")
 
 
 def _check(request: Request) -> None:
