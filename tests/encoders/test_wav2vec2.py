@@ -209,7 +209,7 @@ def test_the_description_rebuilds_the_network(tiny_wav2vec2: Path) -> None:
     ("options", "message"),
     [
         ({"input_size": 80}, "frontend: null"),
-        ({"dropout": {"hiden": 0.1}}, "dropout.hiden is not a key; allowed: projection"),
+        ({"dropout": {"hidden_": 0.1}}, "dropout.hidden_ is not a key; allowed: projection"),
         ({"dropout": {"hidden": 1.0}}, "dropout.hidden must be from 0 to below 1"),
         ({"time_mask": {"prob": 0.1}}, "time_mask.prob is not a key"),
         ({"attention": "fast"}, "allowed: sdpa, eager, flash_attention_2"),
