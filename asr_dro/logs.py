@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import IO
 
 OURS = "asr_dro"
 
@@ -66,8 +67,21 @@ def chatter_to_file(path: Path) -> Iterator[None]:
     """Append what the block prints, rather than logs, to ``path``.
 
     Importing ESPnet prints failed downloads of data for English pronunciation, missing optional packages and
-    warnings about other packages' source code: nothing that a person could act on.
+    warnings about other packages' source code: nothing that a person could act on. A library that sets up a terminal of
+    its own meanwhile, as transformers does, logs from then on like all others.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
-        yield
+        try:
+            yield
+        finally:
+            _take_back(file)
+
+
+def _take_back(stream: IO[str]) -> None:
+    """Remove handlers that write to a stream about to be closed; their loggers' messages go to the root logger."""
+    for logger in [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]:
+        for handler in logger.handlers[:]:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+                logger.removeHandler(handler)
+                logger.propagate = True

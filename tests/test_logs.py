@@ -44,6 +44,25 @@ def test_what_is_printed_goes_to_the_file_too(tmp_path: Path, capsys: pytest.Cap
     assert (tmp_path / "log").read_text().split() == ["out", "err"]
 
 
+def test_a_library_that_caught_the_stream_goes_on_through_the_root_logger(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As transformers does when it is imported: its handler would write to a file that is closed by then."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(sys.stderr)])
+    library = logging.getLogger("some_library")
+    own = logging.FileHandler(tmp_path / "own.log")
+    with log_to_file(tmp_path / "train.log"):
+        with chatter_to_file(tmp_path / "train.log"):
+            library.addHandler(logging.StreamHandler())
+            library.addHandler(own)
+            library.propagate = False
+        library.warning("tensors left over")
+    library.removeHandler(own)
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "train.log").read_text().count("tensors left over") == 1
+    assert "tensors left over" in (tmp_path / "own.log").read_text()
+
+
 def test_of_several_processes_one_speaks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
