@@ -18,7 +18,7 @@ from asr_dro.decoding.transcripts import Transcript
 from asr_dro.errors import UserError
 from tests.decoding.experiments import TOKENS, arguments_of, speech, write_audio, write_experiment
 
-CUTTING = Cutting(window_s=6.0, overlap_s=2.0)
+CUTTING = Cutting(window_s=6.0, overlap_s=2.0, pause_s=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_short_files_are_heard_as_stage_5_hears_them(experiment: Path, tmp_path:
 
 def test_a_long_file_is_the_text_of_its_pieces(experiment: Path, tmp_path: Path) -> None:
     """Each piece begins and ends with as much silence as its neighbours, so that cuts fall where pieces meet."""
-    pieces = [speech(seconds, seed=n, silence_s=0.3) for n, seconds in enumerate([3.0, 4.2, 0.7, 2.5, 5.0, 1.1])]
+    pieces = [speech(seconds, seed=n, silence_s=0.15) for n, seconds in enumerate([3.0, 4.2, 0.7, 2.5, 5.0, 1.1])]
     files = [write_audio(tmp_path / f"{number}.wav", piece) for number, piece in enumerate(pieces)]
     long = write_audio(tmp_path / "long.wav", np.concatenate(pieces))
     found = transcripts(Transcriber(experiment, cutting=CUTTING, seconds_per_batch=0.1), *files, long)
