@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ LANGUAGES_OF = {
     "whisper_v3": 100,
 }  # by type of token: all multilingual models but large-v3, and large-v3
 
+_WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")  # how Unicode's names begin
 _TABLE = Path(__file__).with_name("whisper_languages.tsv")
 
 
@@ -137,12 +139,13 @@ class WhisperTokenizer(Tokenizer):
         return [*tag, index[TRANSCRIBE], index[NO_TIMESTAMPS], *text_labels, index[END]]
 
     def _text_labels(self, text: str) -> list[int]:
-        """Cut a text as Whisper saw it in pretraining: after a space, if that joins the first word's piece."""
+        """Cut a text as Whisper saw it: after a space that belongs to its first piece, but not in scripts without."""
         if not text:
             return []
-        after_space: list[int] = self._encoding.encode_ordinary(f" {text}")
-        if after_space[0] != self._encoding.encode_single_token(b" "):
-            return after_space
+        if not unicodedata.name(text[0], "").startswith(_WITHOUT_SPACES):
+            after_space: list[int] = self._encoding.encode_ordinary(f" {text}")
+            if after_space[0] != self._encoding.encode_single_token(b" "):  # Whisper's search forbids it there
+                return after_space
         alone: list[int] = self._encoding.encode_ordinary(text)
         return alone
 

@@ -26,12 +26,9 @@ from asr_dro.data.whisper_tokens import AFTER_LANGUAGES, END, NO_TIMESTAMPS, STA
 from asr_dro.decoders.whisper_states import Memory, decoder_states
 from asr_dro.encoders import whisper_weights
 from asr_dro.encoders.pretrained import find_checkpoint
-from asr_dro.encoders.whisper import FRAME_SAMPLES, SAMPLE_RATE_HZ, window_size
+from asr_dro.encoders.whisper import window_size
 from asr_dro.errors import UserError
 
-MOST_LABELS_PER_S = (
-    40  # what speech can need: 15 characters of 2 or 3 pieces; bounds the search of an untrained network
-)
 _LOSS = {"reduction": "sum", "label_smoothing": 0.0}
 
 
@@ -202,9 +199,9 @@ class WhisperDecoder(AbsDecoder):  # type: ignore[misc]  # ESPnet has no type in
         return hypotheses
 
     def _search(self, memory: Memory, lengths: Tensor) -> list[list[int]]:
-        """Search greedily in windows (B, T, H); each has as many labels at most as its length allows."""
-        seconds = lengths * (FRAME_SAMPLES / SAMPLE_RATE_HZ)
-        limits = (len(self.forbidden) + MOST_LABELS_PER_S * seconds).long().clamp(max=self.most_labels).tolist()
+        """Search greedily in windows (B, T, H) of so many frames (B,)."""
+        # A label per frame is more than speech can need, and bounds what an untrained network writes.
+        limits = (len(self.forbidden) + lengths).clamp(max=self.most_labels).tolist()
         written: list[list[int]] = [[] for _ in limits]
         rows = list(range(len(limits)))  # those in the batch; some of them may have ended
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())

@@ -120,11 +120,21 @@ def test_labels_of_tasks() -> None:
     assert shown("lid", "fin") == "[fin] <|transcribe|> <|notimestamps|> <|endoftext|>"
 
 
-def test_no_piece_is_a_space_alone_at_the_beginning() -> None:
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("hei hei", "Ġhe i Ġhe i"),
+        ("안녕", "ĠìķĪëħķ"),
+        ("我们", "æĪĳä»¬"),
+        ("ありがとう", "ãģĤãĤĬãģĮãģ¨ãģĨ"),
+        ("ıl ıl", "Ä±l Ġ Ä±l"),  # no piece begins with a space and this letter
+    ],
+)
+def test_a_space_comes_first_where_whisper_writes_one(text: str, pieces: str) -> None:
     tokens = vocabulary("cmn")
-    labels = WhisperTokenizer(tokens).encode("我们", "cmn")
-    assert "Ġ" not in [tokens[label] for label in labels]
-    assert decode(labels, tokens) == ("cmn", "我们")
+    labels = WhisperTokenizer(tokens).encode(text, "cmn")
+    assert " ".join(tokens[label] for label in labels[3:-1]) == pieces
+    assert decode(labels, tokens) == ("cmn", text)
 
 
 # Marks and tags as text, white space of all kinds, signs that stand for bytes, scripts of many bytes a character
