@@ -30,7 +30,7 @@ check_shellcheck() { shellcheck -x "${shell_files[@]}"; }
 check_shfmt() { shfmt -d -i 2 -ci "${shell_files[@]}"; }
 check_mypy() { python3 -m mypy; }
 check_bats() { bats --formatter tap tests/shell; }
-check_pytest() { python3 -m pytest -q -n "${nj}" --dist loadfile --durations 5; }
+check_pytest() { python3 -m pytest -q -n "${nj}" --dist loadfile --no-loadscope-reorder --durations 5; }
 
 # count_tests NAME STATUS: add what the check's output says to passed and failed.
 count_tests() {
