@@ -30,7 +30,8 @@ def network_levels(model: nn.Module) -> list[tuple[str, list[str]]]:
         model: The model; its parts are called as ESPnet calls them.
 
     Returns:
-        Pairs (name of the level, names of its parameters); none is empty but perhaps the head, which is the last.
+        Pairs (name of the level, names of its parameters); none is empty. Where no parameters are left for the head
+        (Whisper's decoder puts out tokens through their own embeddings), the last layer is the highest.
     """
     levels: list[tuple[str, list[str]]] = []
     for part in PARTS:
@@ -39,8 +40,8 @@ def network_levels(model: nn.Module) -> list[tuple[str, list[str]]]:
             for level, names in _levels_of_part(module):
                 levels.append((f"{part}.{level}".rstrip("."), [f"{part}.{name}" for name in names]))
     placed = {name for _, names in levels for name in names}
-    levels.append(("head", [name for name, _ in model.named_parameters() if name not in placed]))
-    return levels
+    head = [name for name, _ in model.named_parameters() if name not in placed]
+    return [*levels, ("head", head)] if head else levels
 
 
 def learning_rate_scales(model: nn.Module, options: RateOptions) -> dict[str, float]:

@@ -111,18 +111,18 @@ def test_whisper_from_the_spectrogram_to_the_last_layer_of_the_decoder() -> None
     found = {level: len(names) for level, names in network_levels(model)}
     assert list(found) == [
         *("encoder.input", "encoder.layer0", "encoder.layer1"),
-        *("decoder.input", "decoder.layer0", "decoder.layer1", "head"),
+        *("decoder.input", "decoder.layer0", "decoder.layer1"),
     ]
     scales = learning_rate_scales(model, RateOptions(layer_decay=0.5, head_lr_scale=10))
     expected = {
-        "encoder.conv1.weight": 2**-6,
-        "encoder.layers.0.fc1.weight": 2**-5,
-        "encoder.layers.1.fc1.weight": 2**-4,
-        "encoder.layer_norm.weight": 2**-4,  # after the layers
-        "decoder.embed_tokens.weight": 10 * 2**-3,
-        "decoder.layers.0.fc1.weight": 10 * 2**-2,
-        "decoder.layers.1.fc1.weight": 10 * 2**-1,
-        "decoder.layer_norm.weight": 10 * 2**-1,
+        "encoder.conv1.weight": 2**-5,
+        "encoder.layers.0.fc1.weight": 2**-4,
+        "encoder.layers.1.fc1.weight": 2**-3,
+        "encoder.layer_norm.weight": 2**-3,  # after the layers
+        "decoder.embed_tokens.weight": 10 * 2**-2,
+        "decoder.layers.0.fc1.weight": 10 * 2**-1,
+        "decoder.layers.1.fc1.weight": 10,
+        "decoder.layer_norm.weight": 10,
     }
     assert {name: scales[name] for name in expected} == expected
     assert sorted(scales) == sorted(name for name, _ in model.named_parameters())
