@@ -21,7 +21,7 @@ from asr_dro.training.infeasible import infeasible_utterances
 from asr_dro.training.run import espnet_arguments, train
 from asr_dro.training.utterances import UtteranceTable
 from tests.encoders.whisper_models import read_whisper, write_whisper
-from tests.training.runs import write_noise_set
+from tests.training.runs import assert_same_training, stop_after, train_together, write_noise_set
 
 QUICK = (
     "--max_epoch 1 --num_workers 0 --use_tensorboard false --optim_conf lr=1e-2 "
@@ -135,6 +135,21 @@ def test_a_frozen_half_stays_as_it_was(
     updates = read_json_lines(tmp_path / GROUP_UPDATES)
     assert set(updates[-1]["q"]) == {"fin", "kat"}
     assert updates[-1]["loss"]["fin"] > 10, "sums of several labels' -log p, each about log 51865"
+
+
+def test_a_resumed_training_and_one_of_two_processes_are_the_same(
+    whisper_set: Path, tmp_path: Path, checkpoint: Path
+) -> None:
+    again = "--encoder_conf gradient_checkpointing=true --decoder_conf gradient_checkpointing=true"
+    config = compose_whisper(checkpoint, f"--save_every_updates 1 {again}", objective="ctc_dro")
+    for name in ("straight", "resumed", "together"):
+        write_run_config(tmp_path / name / TRAIN_CONFIG, config)
+    train(whisper_set, tmp_path / "straight", ngpu=0)
+    stop_after(whisper_set, tmp_path / "resumed", 1)
+    train(whisper_set, tmp_path / "resumed", ngpu=0)
+    assert_same_training(tmp_path / "straight", tmp_path / "resumed", tolerance=0.0)
+    train_together(whisper_set, tmp_path / "together", 2)
+    assert_same_training(tmp_path / "straight", tmp_path / "together", tolerance=1e-4)
 
 
 def test_the_decoder_begins_with_the_encoders_checkpoint(checkpoint: Path) -> None:
