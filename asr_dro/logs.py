@@ -85,3 +85,19 @@ def _take_back(stream: IO[str]) -> None:
             if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
                 logger.removeHandler(handler)
                 logger.propagate = True
+
+
+@contextmanager
+def errors_of_others_only() -> Iterator[None]:
+    """Show our messages, and of others' errors alone: ESPnet and its like warn of what no person can act on."""
+    root, ours = logging.getLogger(), logging.getLogger(OURS)
+    levels = root.level, ours.level
+    root.setLevel(logging.ERROR)
+    ours.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])

@@ -110,7 +110,7 @@ def find_segments(levels: Levels, samples: int, pause_s: float) -> list[Span]:
 def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """Yield where each run of true values begins and ends."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    yield from edges.reshape(-1, 2).tolist()
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def overlapping_windows(span: Span, cutting: Cutting, step: int) -> list[Span]:

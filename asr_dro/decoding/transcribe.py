@@ -13,7 +13,7 @@ from pathlib import Path
 from asr_dro.decoding.results import Console, Folder, Request
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, ESPNET_CONFIG, MODEL
-from asr_dro.logs import OURS
+from asr_dro.logs import errors_of_others_only
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def _work(request: Request, files: Sequence[Path], sink: Console | Folder) -> di
     failures = {}
     total_s = sum(map(duration_by_header_s, files))
     with (
-        _errors_of_others_only(),
+        errors_of_others_only(),
         logging_redirect_tqdm(),
         tqdm(total=round(total_s), unit="s of audio", desc="transcribe", disable=None) as bar,
     ):
@@ -136,22 +136,6 @@ def _quiet() -> Iterator[None]:
     """Pass over what ESPnet prints when it is imported: packages that it could use."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
-
-
-@contextlib.contextmanager
-def _errors_of_others_only() -> Iterator[None]:
-    """Pass over warnings that are no user's business: standard error is for files that cannot be read."""
-    root, ours = logging.getLogger(), logging.getLogger(OURS)
-    levels = root.level, ours.level
-    root.setLevel(logging.ERROR)
-    ours.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        root.setLevel(levels[0])
-        ours.setLevel(levels[1])
 
 
 def _listed(failures: Mapping[str, str]) -> str:
