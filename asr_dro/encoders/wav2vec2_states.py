@@ -97,9 +97,10 @@ def hidden_states(
     hidden = hidden.masked_fill(~mask[:, :, None], 0.0)
     attention_mask = None
     if hidden.size(0) > 1:
-        # Never looks at the values of the mask to save it, for that would wait for the device in every step.
+        # Elsewhere than on the CPU, to look whether all is true and the mask not needed would wait for the device.
+        readable = hidden.device.type == "cpu"
         attention_mask = create_bidirectional_mask(
-            config=network.config, inputs_embeds=hidden, attention_mask=mask, allow_is_bidirectional_skip=False
+            config=network.config, inputs_embeds=hidden, attention_mask=mask, allow_is_bidirectional_skip=readable
         )
     encoder = network.encoder
     hidden = hidden + encoder.pos_conv_embed(hidden)

@@ -71,6 +71,19 @@ def test_neighbours_and_what_lies_behind_the_end_change_nothing(tiny_wav2vec2: P
             torch.testing.assert_close(together[row, : own[0]], alone[0], atol=1e-5, rtol=0.0)
 
 
+@pytest.mark.parametrize(("lengths", "masked"), [((16_000, 16_000), False), ((16_000, 15_000), True)])
+def test_attention_has_a_mask_only_where_something_is_padded(
+    tiny_wav2vec2: Path, lengths: tuple[int, int], masked: bool
+) -> None:
+    model = encoder(tiny_wav2vec2 / "xlsr")
+    given: list[Tensor | None] = []
+    for layer in model.model.encoder.layers:
+        layer.register_forward_pre_hook(lambda _, __, named: given.append(named["attention_mask"]), with_kwargs=True)
+    with torch.no_grad():
+        model(noise(2), torch.tensor(lengths))
+    assert [mask is not None for mask in given] == [masked] * len(model.model.encoder.layers)
+
+
 def test_in_transformers_neighbours_do_change_base_networks(tiny_wav2vec2: Path) -> None:
     """If this fails, the group norm of ours is no longer needed."""
     model = transformers_own(tiny_wav2vec2 / "base")
