@@ -30,7 +30,7 @@ _HF_USAGE = """
 from transformers import pipeline
 
 recognize = pipeline("automatic-speech-recognition", model="NAME")
-print(recognize("speech.wav")["text"])
+print(recognize("speech.wav")["text"])  # files need the program ffmpeg; arrays at 16 kHz do not
 """
 _ESPNET_USAGE = """
 from pathlib import Path

@@ -11,7 +11,8 @@ from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.data.pieces import WORD_START
 from asr_dro.data.tokens import BLANK, SOS_EOS, SPACE, UNKNOWN, UNKNOWN_SHOWN, tag_language
 
-_WORD_DELIMITER = "|"  # what Wav2Vec2CTCTokenizer shows as a space, by convention
+_WORD_DELIMITER = "|"  # what Wav2Vec2CTCTokenizer shows as a space; one that is loaded knows no other
+_BARS = "\N{DIVIDES}\N{BROKEN BAR}\N{BOX DRAWINGS LIGHT VERTICAL}"  # what stands for that sign where texts have it
 _NOTHING_ELSE = ("frontend", "normalize", "preencoder", "postencoder", "decoder")
 
 
@@ -71,7 +72,6 @@ def _write_tokenizer(folder: Path, tokens: Sequence[str], tokenizer: Any) -> Non
         eos_token=names[-1],
         unk_token=names[1],
         pad_token=names[0],
-        word_delimiter_token=names[2] if tokens[2] == SPACE else " ",
         clean_up_tokenization_spaces=False,
     ).save_pretrained(folder)
 
@@ -87,7 +87,9 @@ def vocabulary(tokens: Sequence[str]) -> list[str]:
     taken = set(tokens)
     shown = {BLANK: BLANK, SOS_EOS: SOS_EOS}
     shown[UNKNOWN] = UNKNOWN if UNKNOWN_SHOWN in taken else UNKNOWN_SHOWN
-    shown[SPACE] = SPACE if _WORD_DELIMITER in taken else _WORD_DELIMITER
+    shown[SPACE] = _WORD_DELIMITER
+    if _WORD_DELIMITER in taken:
+        shown[_WORD_DELIMITER] = next(bar for bar in _BARS if bar not in taken)
     pieces = tokens[2] != SPACE
     names = []
     for token in tokens:
