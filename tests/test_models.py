@@ -15,7 +15,10 @@ import pytest
 import torch
 
 from asr_dro.config import REPOSITORY, compose_run, find_config, write_run_config
+from asr_dro.data.packed_columns import read_strings
 from asr_dro.decoding.decode import decode_sets
+from asr_dro.decoding.transcription import Transcriber
+from asr_dro.decoding.transcripts import Transcript
 from asr_dro.experiment import ENVIRONMENT, EPOCHS, TRAIN_CONFIG
 from asr_dro.scoring.stage import score_all
 from asr_dro.training.model import GroupRobustASRModel
@@ -103,6 +106,12 @@ def test_trains_decodes_and_scores(
     assert [one.split for one in scored] == ["dev", "test"]
     for one in scored:
         assert set(one.scores["cer"]["by_language"]) == set(LANGUAGES)
+    hypotheses = (tmp_path / "decode_greedy" / "test" / "text").read_text(encoding="utf-8").splitlines()
+    files = [Path(path) for path in read_strings(data_set / "test" / "wav.scp")[1]]
+    transcripts = [outcome for _, outcome in Transcriber(tmp_path).transcribe(files)]
+    assert [found.line() for found in transcripts if isinstance(found, Transcript)] == [
+        hypothesis.partition(" ")[2] for hypothesis in hypotheses
+    ]
 
 
 def build(model: str, data_set: Path, tiny: Path, folder: Path) -> GroupRobustASRModel:
