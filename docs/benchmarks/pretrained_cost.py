@@ -40,7 +40,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pretrained_routes import (
+from asr_dro.errors import run_main
+from asr_dro.fileio import write_json
+from docs.benchmarks.pretrained_routes import (
     BATCHES_S,
     EQUAL,
     RECIPES,
@@ -50,9 +52,6 @@ from pretrained_routes import (
     build_route,
     make_checkpoint,
 )
-
-from asr_dro.errors import run_main
-from asr_dro.fileio import write_json
 
 logger = logging.getLogger("asr_dro.benchmarks.pretrained_cost")
 
@@ -130,8 +129,8 @@ def summarize(seconds: dict[tuple[str, str, str], list[float]], routes: list[str
                     for batch in BATCHES_S
                 }
                 pooled = quartiles([value for values in pairs.values() for value in values])
-                by_batch = {batch: quartiles(values) for batch, values in pairs.items()}
-                ratios[f"{second}, times as fast as {first}"] = {**pooled, "by batch": by_batch}
+                pooled["by batch"] = {batch: quartiles(ratio) for batch, ratio in pairs.items()}
+                ratios[f"{second}, times as fast as {first}"] = pooled
         result[work] = {"speed ratios": ratios, "audio s per s": speed, "seconds": spent}
     return result
 

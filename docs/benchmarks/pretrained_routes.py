@@ -49,7 +49,7 @@ def make_checkpoint(options: Options) -> None:
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
     from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.manual_seed(0)
     config = Wav2Vec2Config(
         hidden_size=options.width,
@@ -64,7 +64,8 @@ def make_checkpoint(options: Options) -> None:
         pad_token_id=0,
     )
     Wav2Vec2ForCTC(config).save_pretrained(options.checkpoint)
-    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(options.checkpoint)
+    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=True)  # type: ignore[no-untyped-call]
+    extractor.save_pretrained(options.checkpoint)
 
 
 def make_batch(options: Options, name: str) -> dict[str, Any]:
@@ -182,11 +183,10 @@ def trainer_route(options: Options) -> Route:
 
     off = ("feat_proj_dropout", "hidden_dropout", "attention_dropout", "activation_dropout", "final_dropout")
     more = {"layerdrop": 0.0, "mask_time_prob": 0.0, "mask_feature_prob": 0.0, "ctc_loss_reduction": "sum"}
-    model = Wav2Vec2ForCTC.from_pretrained(
-        options.checkpoint, **dict.fromkeys(off, 0.0), **more, ctc_zero_infinity=True, attn_implementation="sdpa"
-    )
+    settings: dict[str, Any] = {**dict.fromkeys(off, 0.0), **more, "ctc_zero_infinity": True}
+    model: Any = Wav2Vec2ForCTC.from_pretrained(options.checkpoint, **settings, attn_implementation="sdpa")
     model.freeze_feature_encoder()
-    half = {"bf16": options.precision == "bf16", "fp16": options.precision == "fp16"}
+    half: dict[str, Any] = {"bf16": options.precision == "bf16", "fp16": options.precision == "fp16"}
     arguments = TrainingArguments(
         str(Path(options.checkpoint) / "trainer"),
         use_cpu=options.device == "cpu",
@@ -195,7 +195,7 @@ def trainer_route(options: Options) -> Route:
         report_to="none",
         **half,
     )
-    trainer = Trainer(model, arguments)
+    trainer: Any = Trainer(model, arguments)
     trainer.create_optimizer_and_scheduler(10_000)
     trainer.current_gradient_accumulation_steps = 1
     model, optimizer = trainer.accelerator.prepare(model, trainer.optimizer)
