@@ -83,7 +83,8 @@ def test_windows_of_a_part_without_pauses_join_to_what_one_window_hears(tmp_path
     transcriber = Transcriber(experiment, cutting=Cutting(window_s=600, overlap_s=2))
     for block in transcriber.model.encoder.blocks:  # context of the whole utterance, which windows do not have
         torch.nn.init.zeros_(block.context.excite.weight)
-    path = write_audio(tmp_path / "a.wav", speech(50, seed=5))
+    path = write_audio(tmp_path / "a.wav", np.concatenate([np.zeros(20_000, dtype=np.float32), speech(50, seed=5)]))
+    transcriber.cutting = Cutting(window_s=50.5, overlap_s=2)  # the silence before it is left out
     (whole,) = transcripts(transcriber, path)
     transcriber.cutting = CUTTING
     (parts,) = transcripts(transcriber, path)
