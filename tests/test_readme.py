@@ -7,6 +7,7 @@ appended: its options are parsed first. Any other program has to be added to ``R
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -72,9 +73,40 @@ def run_with_help(command: str, sandbox: Sandbox) -> None:
 def run_with_this_python(command: str, sandbox: Sandbox) -> None:
     """Run a Python script with the interpreter of the tests; it may find something missing (status 1)."""
     words = split_command(command)[1]
+    if words[1] == "-m":
+        return run_on_an_experiment(words, sandbox)
     result = subprocess.run([sys.executable, *words[1:]], cwd=ROOT, text=True, capture_output=True, check=False)
     assert result.returncode in {0, 1}, result.stderr
     assert result.stdout
+
+
+def run_on_an_experiment(words: list[str], sandbox: Sandbox) -> None:
+    """Run a command that uses a trained model, with random weights and noise in the places that it names."""
+    from tests.decoding.experiments import TOKENS, arguments_of, speech, write_audio, write_experiment
+    from tests.export.test_hugging_face import wav2vec2_arguments
+    from tools.make_tiny_checkpoints import make_wav2vec2
+
+    _, _, module, experiment, *arguments = words
+    if Path(experiment).name.startswith("xlsr"):
+        make_wav2vec2(sandbox.root / "tiny", large=True)
+        write_experiment(sandbox.root / experiment, wav2vec2_arguments(sandbox.root / "tiny", TOKENS))
+    else:
+        write_experiment(sandbox.root / experiment, arguments_of())
+    if module.endswith("transcribe"):
+        name = arguments[0]
+        write_audio(sandbox.root / (f"{name}a.wav" if name.endswith("/") else name), speech(2, seed=0))
+    result = subprocess.run(
+        [sys.executable, "-m", module, experiment, *arguments],
+        cwd=sandbox.root,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout or any(path.is_file() for path in (sandbox.root / arguments[-1]).rglob("*")) or (
+        sandbox.root / arguments[0] / "README.md"
+    ).is_file()  # fmt: skip
 
 
 def run_in_a_repository(command: str, sandbox: Sandbox) -> None:

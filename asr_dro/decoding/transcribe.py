@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 # Of what libsndfile reads; other files of a folder are passed over, other files that are named are tried.
 SUFFIXES = frozenset(
     f".{name}"
-    for name in "aif aifc aiff au caf flac mp3 mp2 oga ogg opus rf64 snd sph w64 wav wave wv".split()  # noqa: SIM905
+    for name in "aif aifc aiff au caf flac mp3 oga ogg opus rf64 snd sph w64 wav wave".split()  # noqa: SIM905
 )
 _NAMED = 20  # files that a message names
 
