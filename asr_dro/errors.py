@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -14,6 +15,14 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, what a shell reports
 
 class UserError(Exception):
     """A mistake that the user can mend: the message says what was given, what is allowed and what to do."""
+
+
+def unknown_keys(given: Iterable[object], known: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each key that is not known, with a hint for the message: the nearest known one, or else all of them."""
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            yield str(key), f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}"
 
 
 def run_main(main: Callable[[], None]) -> None:

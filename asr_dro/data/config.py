@@ -5,13 +5,12 @@ The configuration that a set was made with lies in it as ``data.yaml``; stages 2
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, unknown_keys
 
 TEXT_PROFILES = ("basic", "ml_superb", "challenge2025", "none")
 WHISPER_TYPES = ("whisper", "whisper_v3")
@@ -117,14 +116,8 @@ _ALLOWED = {
 def _unknown_keys(cls: type[DataConfig | TokenConfig], values: object, prefix: str = "") -> list[str]:
     if not isinstance(values, Mapping):
         return [f"{prefix.rstrip('.')} must hold keys and values, not {values!r}"]
-    known = [item.name for item in fields(cls)]
-    problems = []
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}"
-            problems.append(f"{prefix}{key} is not a key; {hint}")
-    return problems
+    unknown = unknown_keys(values, [item.name for item in fields(cls)])
+    return [f"{prefix}{key} is not a key; {hint}" for key, hint in unknown]
 
 
 def _is_number(value: object) -> bool:

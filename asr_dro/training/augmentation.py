@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, unknown_keys
 
 SPEEDS = (0.5, 2.0)  # faster or slower is not speech any more
 SNRS_DB = (-40.0, 100.0)
@@ -97,14 +96,8 @@ def _problems_of_noise(noise: object) -> list[str]:
 
 
 def _unknown(given: Iterable[object], cls: type[AugmentationConfig | NoiseConfig], prefix: str) -> list[str]:
-    known = [field.name for field in fields(cls)]
-    problems = []
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-            problems.append(f"option '{prefix}{key}' is unknown; {hint}")
-    return problems
+    unknown = unknown_keys(given, [field.name for field in fields(cls)])
+    return [f"option '{prefix}{key}' is unknown; {hint}" for key, hint in unknown]
 
 
 def _are_numbers(values: object, bounds: tuple[float, float]) -> bool:

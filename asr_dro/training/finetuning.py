@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, unknown_keys
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -96,13 +95,7 @@ def check_finetuning(config: Mapping[str, Any]) -> None:
 
 
 def _unknown(conf: Mapping[str, Any], known: Sequence[str]) -> list[str]:
-    problems = []
-    for key in conf:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
-            problems.append(f"option {str(key)!r} is unknown; {hint}")
-    return problems
+    return [f"option {key!r} is unknown; {hint}" for key, hint in unknown_keys(conf, known)]
 
 
 def _is_number(value: object) -> bool:
