@@ -63,7 +63,17 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call("url", {"url": file.resolve().as_uri()})
+        # By way of an empty page: going to the page that is shown already, the driver sometimes returns too early.
+        for address in ("about:blank", file.resolve().as_uri()):
+            self.call("url", {"url": address})
+            self._wait_for(address)
+
+    def _wait_for(self, address: str) -> None:
+        """Wait until a page is loaded and its scripts have run."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self.run("return document.readyState === 'complete' && location.href") != address:
+            assert time.monotonic() < deadline, f"{address} was not loaded within {START_TIMEOUT_S} s"
+            time.sleep(0.05)
 
     def console(self) -> list[str]:
         """Return the messages since the last call: script errors, refused loads, missing files."""
