@@ -150,7 +150,7 @@ def _id_problem(utterance: str) -> str:
     """Return why an id cannot name a file; empty if it can."""
     if not utterance:
         return "no utterance id"
-    if "/" in utterance or utterance in (".", ".."):
+    if "/" in utterance or not utterance.strip("."):
         return "utterance id is a path"
     if not utterance.isprintable() or utterance.split() != [utterance]:
         return "utterance id with white space or control characters"

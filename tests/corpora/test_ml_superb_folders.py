@@ -194,7 +194,7 @@ def test_every_kind_of_bad_line_has_its_reason(tmp_path: Path) -> None:
         max_size=12,
     )
 )
-@example([b"\r\r", b"a\t\t", b"a b c\r", b"\xef\xbb\xbf", b"a\x00\t1\tb"])
+@example([b"\r\r", b"a\t\t", b"a b c\r", b"\xef\xbb\xbf", b"a\x00\t1\tb", b"...\t\t\x00"])
 def test_hostile_lists_give_one_item_for_each_line(
     tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
 ) -> None:
