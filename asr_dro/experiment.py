@@ -15,6 +15,10 @@ MODEL = "model.pt"  # to decode with; its existence marks a finished training
 SELECTION = "selection.json"  # which epochs went into it, and why
 INPUTS = "inputs.json"  # the data that training began with
 
+LOCK = ".lock"  # who works in the folder right now: host, process, job; its absence marks an idle folder
+FAILURE = "failure.json"  # the last run's bad end: stage, exit status, last error; gone once it goes on
+
 HYPOTHESES = "text"  # in decode_<decode>/<split>/
+DETAILS = "nbest.jsonl"  # beside it, on request: n best hypotheses, times, confidences
 DECODE_LOG = "decode.log"  # in decode_<decode>/
 DECODED = ".done.json"  # what the hypotheses were made from

@@ -12,6 +12,7 @@ from asr_dro.config import load_yaml
 from asr_dro.data.audio import ClipError
 from asr_dro.data.audio_reading import check_audio_is_there, read_audio
 from asr_dro.data.packed_columns import read_integers, read_strings
+from asr_dro.decoding.config import DecodeConfig, read_decode_config
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, DECODE_LOG, DECODED, HYPOTHESES, MODEL, SELECTION
 from asr_dro.fileio import atomic_open, write_json
@@ -21,7 +22,6 @@ from asr_dro.logs import chatter_to_file, log_to_file
 logger = logging.getLogger(__name__)
 
 SPLITS = ("dev", "test")
-SEARCHES = ("greedy",)
 
 
 def decode_sets(
@@ -43,7 +43,7 @@ def decode_sets(
     Raises:
         UserError: If the training is not finished, the configuration has mistakes, or audio is missing.
     """
-    config = check_config(config_path)
+    config = read_decode_config(config_path)
     if not (experiment / CHECKPOINTS / MODEL).exists():
         raise UserError(f"{experiment} holds no trained model; run stage 4 first")
     outputs, waiting = [], []
@@ -74,7 +74,7 @@ def _is_empty(path: Path) -> bool:
 def _decode(
     data_set: Path,
     experiment: Path,
-    config: dict[str, Any],
+    config: DecodeConfig,
     waiting: Sequence[tuple[str, Path, str]],
     *,
     nj: int,
@@ -119,24 +119,6 @@ def _is_done(done: Mapping[str, Any], made_from: str, folder: Path) -> bool:
                 read_audio(paths[position], int(lengths[position][0]))
                 return False
     return True
-
-
-def check_config(path: Path) -> dict[str, Any]:
-    """Read a decoding configuration.
-
-    Raises:
-        UserError: If a key is unknown or a value is not allowed.
-    """
-    config = load_yaml(path)
-    problems = [f"{key} is not a key" for key in config.keys() - {"search", "seconds_per_batch"}]
-    if config.get("search") not in SEARCHES:
-        problems.append(f"search is {config.get('search')!r}; allowed: {', '.join(SEARCHES)}")
-    seconds = config.get("seconds_per_batch")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        problems.append(f"seconds_per_batch must be a number above 0, not {seconds!r}")
-    if problems:
-        raise UserError(f"{path} has mistakes:\n  " + "\n  ".join(problems))
-    return config
 
 
 def decode_fingerprint(data_set: Path, experiment: Path, config_path: Path, split: str) -> str:

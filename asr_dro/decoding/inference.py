@@ -5,7 +5,7 @@ Shapes: ``B`` utterances, ``N`` samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +16,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from asr_dro.data.audio_reading import UnreadableUtterances
+from asr_dro.data.data_dir import read_two_columns
 from asr_dro.data.tokens import decode
+from asr_dro.decoding.config import DecodeConfig
 from asr_dro.decoding.model_loading import load_model
+from asr_dro.decoding.search import SearchSetup, build_search
 from asr_dro.scoring.hypotheses import format_hypothesis
 from asr_dro.training.batches import DrawSampler, start_worker
 from asr_dro.training.dataset import Example, SpeechDataset
@@ -62,11 +65,12 @@ class Recognizer:
         ngpu: 0 decodes on the CPU, anything above on one GPU.
     """
 
-    def __init__(self, data_set: Path, experiment: Path, config: Mapping[str, Any], *, ngpu: int) -> None:
+    def __init__(self, data_set: Path, experiment: Path, config: DecodeConfig, *, ngpu: int) -> None:
         self.data_set = data_set
-        self.seconds_per_batch = float(config["seconds_per_batch"])
+        self.config = config
         self.device = torch.device("cuda" if ngpu else "cpu")
         self.model = load_model(experiment, self.device)
+        self.search = build_search(SearchSetup(config, self.model, data_set))
         self.token_list = self.model.token_list  # the model's own, whatever the prepared set says by now
 
     def decode_split(self, split: str, *, nj: int = 1) -> Decoded:
@@ -81,15 +85,18 @@ class Recognizer:
         """
         decoded = Decoded({}, {})
         unreadable = UnreadableUtterances(split, consequence="its hypothesis is empty")
+        languages = read_two_columns(self.data_set / split / "utt2lang")
         for batch in self._batches(split, nj, unreadable):
             unreadable.add(batch.failures)
             decoded.unreadable.update(batch.failures)
             decoded.hypotheses.update(dict.fromkeys(batch.failures, ""))
             if not batch.utt_ids:
                 continue
-            found = self.model.greedy(batch.speech.to(self.device), batch.lengths.to(self.device))
-            for utt_id, token_ids in zip(batch.utt_ids, found, strict=True):
-                decoded.hypotheses[utt_id] = format_hypothesis(*decode(token_ids, self.token_list))
+            spoken = [languages[utt_id] for utt_id in batch.utt_ids]
+            found = self.search(batch.speech.to(self.device), batch.lengths.to(self.device), spoken)
+            for utt_id, hypotheses in zip(batch.utt_ids, found, strict=True):
+                language, text = decode(hypotheses[0].tokens, self.token_list)
+                decoded.hypotheses[utt_id] = format_hypothesis(hypotheses[0].language or language, text)
         return decoded
 
     def _batches(self, split: str, nj: int, unreadable: UnreadableUtterances) -> Iterator[ReadBatch]:
@@ -99,7 +106,7 @@ class Recognizer:
         unreadable.begin(len(dataset))
         loader: DataLoader[Any] = DataLoader(
             dataset,
-            batch_sampler=DrawSampler(table.evaluation_batches(self.seconds_per_batch)),
+            batch_sampler=DrawSampler(table.evaluation_batches(self.config.seconds_per_batch)),
             num_workers=max(0, nj - 1),
             collate_fn=collate,
             worker_init_fn=start_worker,

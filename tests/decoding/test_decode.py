@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from asr_dro.data.data_dir import read_two_columns, write_two_columns
-from asr_dro.decoding.decode import check_config, decode_sets
+from asr_dro.decoding.config import read_decode_config
+from asr_dro.decoding.decode import decode_sets
 from asr_dro.errors import UserError
 from asr_dro.training.run import train
 from tests.training.runs import write_noise_set, write_run
@@ -18,16 +19,17 @@ GREEDY = "search: greedy\nseconds_per_batch: 60\n"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("search: beam\nseconds_per_batch: 60\n", "search is 'beam'; allowed: greedy"),
+        ("search: best\nseconds_per_batch: 60\n", "search is 'best'; allowed: greedy, beam, attention, joint"),
         ("search: greedy\nseconds_per_batch: 0\n", "above 0, not 0"),
         ("search: greedy\nseconds_per_batch: many\n", "above 0, not 'many'"),
-        (GREEDY + "beam_size: 3\n", "beam_size is not a key"),
+        (GREEDY + "beam_size: 3\n", "beam_size is a key of search beam or attention or joint, not of greedy"),
+        (GREEDY + "beam_sise: 3\n", "did you mean beam_size?"),
     ],
 )
 def test_mistakes_in_the_configuration_are_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "mine.yaml").write_text(content)
     with pytest.raises(UserError) as caught:
-        check_config(tmp_path / "mine.yaml")
+        read_decode_config(tmp_path / "mine.yaml")
     assert message in str(caught.value)
 
 
