@@ -1,0 +1,1 @@
+"""Scores of many experiments in one table."""
