@@ -14,11 +14,11 @@ from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
 from asr_dro.fileio import read_json_lines
 from asr_dro.fingerprint import content_fingerprint
+from asr_dro.report.page import TEMPLATES
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
 VERSION = "2"  # raise it when the same inputs and templates would give another report
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)

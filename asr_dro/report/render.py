@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 from asr_dro.fileio import atomic_open
-from asr_dro.report.inputs import TEMPLATES, Inputs, find_sources, fingerprint, read_inputs
+from asr_dro.report.inputs import Inputs, find_sources, fingerprint, read_inputs
 
 _HEAD_BYTES = 2048  # the mark of what a report was made from stands within these
 
@@ -59,21 +57,10 @@ def render(inputs: Inputs, made_from: str) -> str:
     Returns:
         The whole HTML document.
     """
-    # Here, not above: a report that is up to date must not pay for the imports.
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from asr_dro.report.page import render_page  # a report that is up to date must not pay for the imports
 
-    from asr_dro.report import formats
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    writers = (formats.percent, formats.significant, formats.count, formats.duration, formats.name_of)
-    environment.filters.update({writer.__name__: writer for writer in writers})
-    return environment.get_template("report.html").render(_context(inputs), made_from=made_from)
+    context = {**_context(inputs), "made_from": made_from}
+    return render_page("report.html", context, scripts=("table.js", "report.js"))
 
 
 def _context(inputs: Inputs) -> dict[str, Any]:
@@ -83,8 +70,6 @@ def _context(inputs: Inputs) -> dict[str, Any]:
     from asr_dro.report import formats, languages, run_info, training, utterances
 
     rows = languages.language_rows(inputs)
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     tag = inputs.sources.exp_dir.resolve().name
     return {
         "tag": tag,
@@ -105,7 +90,4 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "config_text": inputs.config_text,
         "quarantine": run_info.quarantine_summary(inputs),
         "vocabulary": run_info.vocabulary_summary(inputs),
-        "script": Markup(script),
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "style": Markup(style),
     }
