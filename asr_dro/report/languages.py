@@ -12,6 +12,7 @@ from markupsafe import Markup
 from asr_dro.report import plot
 from asr_dro.report.formats import name_of, percent, percent_tick
 from asr_dro.report.inputs import Inputs
+from asr_dro.report.scales import linear_scale
 
 MAX_BARS = 40  # more languages than this get an overview, and bars for the worst ones only
 N_WORST_BARS = 20
@@ -112,7 +113,7 @@ def error_chart(inputs: Inputs, rows: list[LanguageRow]) -> dict[str, Any]:
     measure = main_measure(inputs.main_scores)
     mean = measure.summary["mean"]
     shown = [row for row in rows if row.error is not None]
-    top = plot.linear_scale([max(row.error or 0.0, row.dev_error or 0.0) for row in shown]).high
+    top = linear_scale([max(row.error or 0.0, row.dev_error or 0.0) for row in shown]).high
     overview = Markup()
     if len(shown) > MAX_BARS:
         columns = [

@@ -1,7 +1,7 @@
 """The frame of every HTML page of this repository: one file, one style sheet, nothing loaded from anywhere.
 
-A page's template extends ``base.html`` and fills its blocks ``title`` and ``body``. Its scripts are part of the file and
-the content policy names their hash, so that no text on a page can run.
+A page's template extends ``base.html`` and fills its blocks ``title`` and ``body``. Its scripts are part of the file,
+and the content policy names their hash, so that no text on a page can run.
 """
 
 from __future__ import annotations
