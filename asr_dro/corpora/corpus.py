@@ -31,6 +31,7 @@ class Row:
         language: Label in ``data/languages.tsv``.
         duration_s: Length in seconds where the corpus's tables have it; None: ask the audio.
         columns: Values of the columns that ``DataConfig.group`` names, but for ``language``, in that order.
+        corpus: Where the row itself says which corpus it is of; empty: that of its part.
     """
 
     clip: str
@@ -39,6 +40,7 @@ class Row:
     language: str
     duration_s: float | None = None
     columns: tuple[str, ...] = ()
+    corpus: str = ""
 
     @property
     def name(self) -> str:
@@ -102,9 +104,11 @@ class Part(ABC):
         name: Unique in the corpus, such as ``fin/fi``; the folder of its audio below ``data/audio/<corpus>``.
         draws_itself: Whether ``train`` already is what ``CorpusRequest.duration`` names, by a list that the corpus
             publishes, so that nothing is left to draw.
+        corpus: What scores of its rows are told apart by, in ``utt2corpus``; empty: the whole corpus has one name.
     """
 
     name: str
+    corpus: str = ""
     draws_itself: bool = False
 
     @property

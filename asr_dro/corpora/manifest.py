@@ -237,7 +237,7 @@ class ManifestPart(Part):
                 yield Quarantined(where, f"the clip is {again}", label)
                 continue
             seen.add(key)
-            yield Row(clip, entry.text, entry.speaker, label, entry.duration_s, entry.columns)
+            yield Row(clip, entry.text, entry.speaker, label, entry.duration_s, entry.columns, entry.corpus)
         self._clips[split] = seen if split != "train" else set()  # nobody asks for those of train
 
     def _taken(self, split: str) -> set[int]:

@@ -83,6 +83,7 @@ class Entry:
         speaker: Empty if it is not known.
         duration_s: None if it is not known.
         columns: Values of the columns asked for.
+        corpus: Name of the corpus; empty if the line does not say it.
     """
 
     segment: Segment
@@ -91,6 +92,7 @@ class Entry:
     speaker: str
     duration_s: float | None
     columns: tuple[str, ...]
+    corpus: str = ""
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -155,6 +157,7 @@ def parse_entry(values: Mapping[str, Any], folder: str, columns: Sequence[str]) 
         speaker=checked_label(values.get("speaker"), "speaker"),
         duration_s=duration_s,
         columns=tuple(checked_label(values.get(column), column) for column in columns),
+        corpus=checked_label(values.get("corpus"), "corpus"),
     )
 
 

@@ -88,6 +88,7 @@ class MlSuperbPart(Part):
     def __init__(self, pair: Pair, request: CorpusRequest) -> None:
         self.pair = pair
         self.name = pair.name
+        self.corpus = pair.corpus
         self.draws_itself = request.duration in OFFICIAL_DURATIONS
         self._group_columns = request.config.group_columns
         few_shot = few_shot_utterances().get(pair.label)

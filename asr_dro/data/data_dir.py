@@ -1,6 +1,7 @@
 """The data directory: ``wav.scp text utt2spk utt2lang utt2group utt2dur``, the contract of all later stages.
 
-Each file has one line per utterance, ``<utterance> <value>``, sorted by utterance in the C locale.
+``utt2corpus`` is there too where it is known which corpus an utterance is of; older sets lack it. Each
+file has one line per utterance, ``<utterance> <value>``, sorted by utterance in the C locale.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from asr_dro.data.two_columns import (
@@ -23,10 +25,12 @@ from asr_dro.data.two_columns import (
 from asr_dro.errors import UserError
 
 __all__ = [
+    "CORPUS_FILE",
     "FILES",
     "SAMPLE_RATE_HZ",
     "SPLITS",
     "Utterance",
+    "files_of",
     "format_duration",
     "iterate_data_dir",
     "iterate_two_columns",
@@ -42,6 +46,7 @@ __all__ = [
 SPLITS = ("train", "dev", "test")
 SAMPLE_RATE_HZ = 16_000  # of all prepared audio
 FILES = ("wav.scp", "text", "utt2spk", "utt2lang", "utt2group", "utt2dur")
+CORPUS_FILE = "utt2corpus"  # not every data directory has it
 _MOST_PROBLEMS_SHOWN = 5
 
 
@@ -57,6 +62,7 @@ class Utterance:
         language: ISO 639-3 code.
         group: Name of the group whose error matters; the language by default.
         duration_s: Length of the audio in seconds, above zero.
+        corpus: Name of the corpus without white space; empty if it is not known.
     """
 
     utt_id: str
@@ -66,6 +72,12 @@ class Utterance:
     language: str
     group: str
     duration_s: float
+    corpus: str = ""
+
+
+def files_of(path: Path) -> tuple[str, ...]:
+    """Return the names of the files that a data directory must have, and ``utt2corpus`` where it is there."""
+    return (*FILES, CORPUS_FILE) if (path / CORPUS_FILE).exists() else FILES
 
 
 def format_duration(duration_s: float) -> str:
@@ -75,7 +87,7 @@ def format_duration(duration_s: float) -> str:
 
 
 def _values(utterance: Utterance) -> tuple[str, ...]:
-    """Return one value for each of ``FILES``."""
+    """Return one value for each of ``FILES``, then that of ``CORPUS_FILE``."""
     return (
         utterance.wav,
         utterance.text,
@@ -83,6 +95,7 @@ def _values(utterance: Utterance) -> tuple[str, ...]:
         utterance.language,
         utterance.group,
         format_duration(utterance.duration_s),
+        utterance.corpus,
     )
 
 
@@ -107,17 +120,27 @@ def write_sorted_data_dir(path: Path, utterances: Iterable[Utterance]) -> None:
         utterances: Sorted by id.
 
     Raises:
-        ValueError: If two utterances have one id or the order is wrong.
+        ValueError: If two utterances have one id, the order is wrong, or only some have a corpus.
     """
     previous = ""
+    coming = iter(utterances)
+    first = next(coming, None)
+    has_corpus = first is not None and bool(first.corpus)
     with ExitStack() as stack:
-        writers = [stack.enter_context(two_column_writer(path / name)) for name in FILES]
-        for utterance in utterances:
+        names = (*FILES, CORPUS_FILE) if has_corpus else FILES
+        writers = [stack.enter_context(two_column_writer(path / name)) for name in names]
+        for utterance in chain([] if first is None else [first], coming):
             if utterance.utt_id == previous:
                 raise ValueError(f"{path}: two utterances are called {previous}")
+            if bool(utterance.corpus) != has_corpus:
+                raise ValueError(
+                    f"{path}: some utterances have a corpus and some have none, such as {utterance.utt_id}"
+                )
             previous = utterance.utt_id
-            for write, value in zip(writers, _values(utterance), strict=True):
+            for write, value in zip(writers, _values(utterance), strict=False):  # the corpus is last, and may lack
                 write(utterance.utt_id, value)
+    if not has_corpus:
+        (path / CORPUS_FILE).unlink(missing_ok=True)  # of what was here before
 
 
 class _Column:
@@ -126,7 +149,7 @@ class _Column:
     def __init__(self, path: Path, check_audio: bool) -> None:
         self.path, self.is_sorted, self.is_good = path, True, True
         self.problems, self.n_problems, self._n_missing, self._missing = list[str](), 0, 0, ""
-        self._is_word = path.name in ("utt2spk", "utt2lang", "utt2group")
+        self._is_word = path.name in ("utt2spk", "utt2lang", "utt2group", CORPUS_FILE)
         self._check_audio = check_audio and path.name == "wav.scp"
         self._pairs, self._number = pairs(path), 0
         self.key: str | None = None
@@ -214,12 +237,12 @@ def iterate_data_dir(path: Path, *, check_audio: bool = False, allow_empty: bool
     Raises:
         UserError: After the last utterance, with file and line of the first problems.
     """
-    columns = [_Column(path / name, check_audio) for name in FILES]
+    columns = [_Column(path / name, check_audio) for name in files_of(path)]
     is_empty = all(column.key is None for column in columns)
     for is_good in _lines_in_step(columns):
         if is_good:
-            wav, text, speaker, language, group, duration = (column.value for column in columns)
-            yield Utterance(columns[0].key or "", wav, text, speaker, language, group, float(duration))
+            wav, text, speaker, language, group, duration, *corpus = (column.value for column in columns)
+            yield Utterance(columns[0].key or "", wav, text, speaker, language, group, float(duration), *corpus)
     if is_empty and not allow_empty:
         columns[0].add(f"{path}: no utterances")
     if all(column.is_sorted for column in columns):  # or else they fall out of step, and much seems missing that is not

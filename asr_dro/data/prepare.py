@@ -38,7 +38,7 @@ from asr_dro.errors import UserError
 logger = logging.getLogger(__name__)
 
 MARKER = ".done.json"
-_PREPARATION = 3  # raise it when equal inputs give other files
+_PREPARATION = 4  # raise it when equal inputs give other files
 
 
 @dataclass(frozen=True)
@@ -233,9 +233,13 @@ class _Run:
     def _utterances(self, split: str) -> Iterator[Utterance]:
         is_kept = self._preparation.config.audio == "keep"
         folders = [str(self._preparation.audio / part.name) for part in self._parts]
-        for part, clip, utt_id, text, language, group, duration_s in self._staging.usable_rows(SPLITS.index(split)):
+        corpora = [part.corpus or self._preparation.corpus for part in self._parts]
+        for part, clip, utt_id, text, language, group, said, duration_s in self._staging.usable_rows(
+            SPLITS.index(split)
+        ):
             wav = self._parts[part].audio.path(clip) if is_kept else f"{folders[part]}/{clip_name(clip)}.flac"
-            yield Utterance(utt_id, str(wav), text, speaker_of(utt_id, language), language, group, duration_s)
+            speaker, corpus = speaker_of(utt_id, language), said or corpora[part]
+            yield Utterance(utt_id, str(wav), text, speaker, language, group, duration_s, corpus)
 
     def _log_balance(self, n_rows: Mapping[tuple[int, int], int]) -> None:
         found = {(balance.part, balance.split): balance for balance in self._staging.balance()}

@@ -59,20 +59,21 @@ def _problem(row: Row, text: str) -> str:
 
 
 def _staged(row: Row, where: tuple[int, int], part: Part, config: DataConfig) -> StagedRow:
-    text, group, utt_id = None, None, None
+    text, group, utt_id, corpus = None, None, None, ""
     try:
         text = normalize(row.sentence, row.language, config.text)
         group = _group(row, config)
+        corpus = _one_word(row.corpus) if row.corpus else ""
         utt_id = f"{_speaker(row, part)}-{row.name}"
         problem = _problem(row, text)
-        f"{text}{group}".encode()
+        f"{text}{group}{corpus}".encode()
     except UnicodeEncodeError:  # lone surrogates, which JSON can bring
         problem = "not Unicode text"
     if problem:
-        return StagedRow(*where, row.language, _unicode(row.clip), None, None, None, None, problem)
+        return StagedRow(*where, row.language, _unicode(row.clip), None, None, None, None, None, problem)
     known_s = row.duration_s
     duration_s = known_s if known_s is not None and math.isfinite(known_s) and known_s > 0 else None
-    return StagedRow(*where, row.language, row.clip, utt_id, text, group, duration_s, None)
+    return StagedRow(*where, row.language, row.clip, utt_id, text, group, corpus, duration_s, None)
 
 
 def _unicode(text: str) -> str:
@@ -82,7 +83,7 @@ def _unicode(text: str) -> str:
 def _staged_quarantined(item: Quarantined, where: tuple[int, int], part: Part) -> StagedRow:
     first_name = part.name.split("/", maxsplit=1)[0]
     language = item.language or (first_name if first_name in languages() else "unknown")
-    return StagedRow(*where, language, _unicode(item.clip), None, None, None, None, _unicode(item.reason))
+    return StagedRow(*where, language, _unicode(item.clip), None, None, None, None, None, _unicode(item.reason))
 
 
 def read_rows(

@@ -20,7 +20,7 @@ _TRAIN = SPLITS.index("train")
 _TABLE = """CREATE TABLE row (
     id INTEGER PRIMARY KEY,
     part INTEGER NOT NULL, split INTEGER NOT NULL, language TEXT NOT NULL, clip TEXT NOT NULL,
-    utt_id TEXT, text TEXT, grp TEXT, duration_s REAL,
+    utt_id TEXT, text TEXT, grp TEXT, corpus TEXT, duration_s REAL,
     reason TEXT,   -- why it is in quarantine
     failure TEXT,  -- why its length could not be measured, until the draw comes to it
     drawn INTEGER NOT NULL DEFAULT 1
@@ -35,7 +35,7 @@ _UNMEASURED = f"{_USABLE} AND split = {_TRAIN} AND duration_s IS NULL"
 
 
 class StagedRow(NamedTuple):
-    """A row as it is read; ``utt_id``, ``text`` and ``group`` are None for one that is in quarantine already.
+    """A row as it is read; ``utt_id``, ``text``, ``group`` and ``corpus`` are None for one in quarantine already.
 
     Args:
         part: Position of its part.
@@ -45,6 +45,7 @@ class StagedRow(NamedTuple):
         utt_id: Unique in its split.
         text: Normalised transcript.
         group: Name of the group.
+        corpus: Name of the corpus, if the row says it itself; else empty.
         duration_s: Seconds; None: not known yet.
         reason: Why it is in quarantine; None: it is not.
     """
@@ -56,6 +57,7 @@ class StagedRow(NamedTuple):
     utt_id: str | None
     text: str | None
     group: str | None
+    corpus: str | None
     duration_s: float | None
     reason: str | None
 
@@ -105,8 +107,8 @@ class Staging:
     def add(self, rows: Iterable[StagedRow]) -> None:
         """Add all rows of the corpus, then quarantine those with the name of an earlier one."""
         self._connection.executemany(
-            "INSERT INTO row (part, split, language, clip, utt_id, text, grp, duration_s, reason)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO row (part, split, language, clip, utt_id, text, grp, corpus, duration_s, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
         for index in _INDICES:
@@ -125,10 +127,10 @@ class Staging:
             " AND problem(split, duration_s) IS NOT NULL"
         )
 
-    def usable_rows(self, split: int) -> Iterator[tuple[int, str, str, str, str, str, float]]:
-        """Yield part, clip, utt_id, text, language, group and seconds, sorted by utt_id as bytes of UTF-8."""
+    def usable_rows(self, split: int) -> Iterator[tuple[int, str, str, str, str, str, str, float]]:
+        """Yield part, clip, utt_id, text, language, group, corpus and seconds, sorted by utt_id as bytes of UTF-8."""
         yield from self._connection.execute(
-            "SELECT part, clip, utt_id, text, language, grp, duration_s FROM row"
+            "SELECT part, clip, utt_id, text, language, grp, corpus, duration_s FROM row"
             f" WHERE split = ? AND {_USABLE} ORDER BY utt_id",
             (split,),
         )

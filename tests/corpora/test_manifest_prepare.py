@@ -59,7 +59,16 @@ def write_manifests(folder: Path) -> Samples:
     samples = write_recording(folder / "long recordings/one.wav")
     soundfile.write(folder.parent / "elsewhere.flac", tone(900, SECOND), SECOND)
     cuts = [
-        line("long recordings/one.wav", f"second {n}", offset=n, duration=1, lang="fi", speaker="s", region="north")
+        line(
+            "long recordings/one.wav",
+            f"second {n}",
+            offset=n,
+            duration=1,
+            lang="fi",
+            speaker="s",
+            region="north",
+            corpus="my radio",
+        )
         for n in range(3)
     ]
     write_lines(
@@ -88,6 +97,7 @@ def test_a_manifest_becomes_a_set(tmp_path: Path) -> None:
         "the audio decides"
     )
     assert set(read_two_columns(prepared / "train" / "utt2group").values()) == {"fin+north", "deu+unknown"}
+    assert sorted(read_two_columns(prepared / "train" / "utt2corpus").values()) == ["manifest", *["my_radio"] * 3]
     ((gone, why), torn) = sorted(quarantined(prepared))
     assert (gone.startswith("gone-"), why) == (True, "no such file")
     assert torn == ("train.jsonl:6", "not JSON")

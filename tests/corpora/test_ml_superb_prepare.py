@@ -21,7 +21,7 @@ from tests.corpora.ml_superb_release import shard_row, tone, write_folders, writ
 from tests.shell_sandbox import ROOT
 
 BENCHMARK = read_data_config(ROOT / "conf" / "data" / "ml_superb.yaml")
-FILES = ("text", "utt2spk", "utt2lang", "utt2group", "utt2dur")
+FILES = ("text", "utt2spk", "utt2lang", "utt2group", "utt2dur", "utt2corpus")
 
 
 def normalize_as_the_benchmark(text: str) -> str:
@@ -65,6 +65,12 @@ def test_both_packagings_give_the_same_data(folders: Path, shards: Path, tmp_pat
         files = [{name: (folder / split / name).read_text() for name in FILES} for folder in ours]
         assert files[0] == files[1]
         assert files[0]["text"].count("\n") == count
+        corpora = read_two_columns(ours[0] / split / "utt2corpus")
+        assert {(utt[:3], corpus) for utt, corpus in corpora.items()} == {
+            ("ces", "commonvoice"),
+            ("pol", "mls"),
+            ("umb", "fleurs"),
+        }
         audio = [read_two_columns(folder / split / "wav.scp") for folder in ours]
         assert list(audio[0]) == list(audio[1])
         for utterance, path in audio[0].items():

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asr_dro.data.data_dir import (
+    CORPUS_FILE,
     FILES,
     Utterance,
+    files_of,
     format_duration,
     iterate_data_dir,
     iterate_two_columns,
@@ -54,6 +56,36 @@ def test_two_utterances_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="keys must be unique and sorted"):
         write_sorted_data_dir(tmp_path, iter([utterance("spa-2"), utterance("spa-1")]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_corpus_of_each_utterance_is_written_where_it_is_known(tmp_path: Path) -> None:
+    known = [utterance("spa-1", corpus="mls"), utterance("spa-2", corpus="fleurs")]
+    write_data_dir(tmp_path, known)
+    assert (tmp_path / CORPUS_FILE).read_text() == "spa-1 mls\nspa-2 fleurs\n"
+    assert read_data_dir(tmp_path) == known
+    assert files_of(tmp_path) == (*FILES, CORPUS_FILE)
+    unknown = [utterance("spa-1"), utterance("spa-2")]
+    write_data_dir(tmp_path, unknown)  # what was known of other utterances must not stay
+    assert read_data_dir(tmp_path) == unknown
+    assert files_of(tmp_path) == FILES
+    for mixed in (known[:1] + unknown[1:], unknown[:1] + known[1:]):
+        with pytest.raises(ValueError, match="some have none, such as spa-2"):
+            write_data_dir(tmp_path, mixed)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("spa-1 a\n", r"utt2corpus: 1 utterances of the other files are missing, such as spa-2"),
+        ("spa-1 a\nspa-2 b c\n", r"utt2corpus:2: white space in 'b c'"),
+        ("spa-1 a\nspa-2\n", r"utt2corpus:2: spa-2 has no value"),
+    ],
+)
+def test_a_file_of_corpora_that_is_there_must_be_right(tmp_path: Path, text: str, message: str) -> None:
+    write_data_dir(tmp_path, [utterance("spa-1", corpus="a"), utterance("spa-2", corpus="b")])
+    (tmp_path / CORPUS_FILE).write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_data_dir(tmp_path)
 
 
 @given(samples=st.integers(1, 16_000 * 3600))

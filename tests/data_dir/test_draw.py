@@ -52,13 +52,13 @@ class Drawn:
         with tempfile.TemporaryDirectory() as folder, new_staging(Path(folder) / "db") as staging:
             staging.add(self._row(number, language) for number, (language, _) in enumerate(clips))
             draw(staging, cap_s=cap_s, parts=[0, 1], measure=self._measure, problem=self._problem)
-            self.rows = {row[2]: row[6] for row in staging.usable_rows(0)}
+            self.rows = {row[2]: row[7] for row in staging.usable_rows(0)}
             self.reasons = {clip: reason for _, _, clip, reason in staging.quarantined_rows()}
 
     def _row(self, number: int, language: str) -> StagedRow:
         part, clip = number % 3, str(number)
         known_s = self.seconds[clip] or None if part else None
-        return StagedRow(part, 0, language, clip, f"{language}-{clip}", "a", language, known_s, None)
+        return StagedRow(part, 0, language, clip, f"{language}-{clip}", "a", language, "", known_s, None)
 
     def _measure(self, part: int, clips: Collection[str]) -> Iterator[list[Outcome]]:
         self.measured += clips
