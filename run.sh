@@ -62,6 +62,8 @@ if selected 1 || selected 4; then
   # Only checks: a typing error shows before hours of stage 1.
   python3 -m asr_dro.bin.compose_config "${training[@]}" --data-conf "${data_conf_file}"
 fi
+export ASR_DRO_FAILURE="${exp}/failure.json" # says how a run ended badly, until the next one goes on
+rm -f -- "${ASR_DRO_FAILURE}"
 trap 'explain_stop $?' EXIT
 
 if selected 1; then

@@ -17,15 +17,22 @@ die() {
 selected() {
   if ((stage <= $1 && $1 <= stop_stage)); then
     stage_running=$1
+    export ASR_DRO_STAGE=$1
   else
     return 1
   fi
 }
 
-# explain_stop STATUS: for an EXIT trap; after a failure, say where it stopped and how to go on.
+# explain_stop STATUS: for an EXIT trap; after a failure, say where it stopped and how to go on. What Python could not
+# record in ASR_DRO_FAILURE (it was killed, say) is recorded here; a folder that does not exist stays so.
 explain_stop() {
   if (($1 != 0)) && [[ -n "${stage_running:-}" ]]; then
     log "Stopped in stage ${stage_running} (exit status $1). Finished work is kept: run the same command again to go on."
+    if [[ -n "${ASR_DRO_FAILURE:-}" && ! -e "${ASR_DRO_FAILURE}" && -d "${ASR_DRO_FAILURE%/*}" ]]; then
+      printf '{"stage": "%d", "status": %d, "error": "%s", "time": "%(%FT%T%z)T"}\n' \
+        "${stage_running}" "$1" "exit status $1$( (($1 <= 128)) || echo ", killed by signal $(($1 - 128))")" -1 \
+        >"${ASR_DRO_FAILURE}"
+    fi
   fi
 }
 

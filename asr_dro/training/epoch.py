@@ -111,11 +111,12 @@ class EpochTotals:
         own = [self.samples, self.padded_samples, self.unreadable, self.waited_s]
         numbers = torch.tensor(own, dtype=torch.float64, device=self.losses.device)
         _, world = rank_and_world()
+        sums = [self.losses.clone(), self.counts.clone(), self.left_out.clone(), numbers]  # a checkpoint may follow
         if world > 1:
-            for tensor in (self.losses, self.counts, self.left_out, numbers):
+            for tensor in sums:
                 distributed.all_reduce(tensor)
+        losses, counts = sums[0].tolist(), sums[1].tolist()
         samples, padded_samples, unreadable, waited_s = numbers.tolist()
-        losses, counts = self.losses.tolist(), self.counts.tolist()
         by_group = {
             name: loss / count if count else None for name, loss, count in zip(group_names, losses, counts, strict=True)
         }
@@ -124,7 +125,7 @@ class EpochTotals:
             "audio_s_per_s": samples / SAMPLE_RATE_HZ / seconds,
             "padding": 1 - samples / padded_samples,
             "data_wait_share": waited_s / world / seconds,
-            "infeasible_utterances": int(self.left_out) - int(unreadable),
+            "infeasible_utterances": int(sums[2]) - int(unreadable),
             "unreadable_utterances": int(unreadable),
             "train": {"loss": sum(losses) / max(1, sum(counts)), "loss_by_group": by_group},
         }
@@ -143,7 +144,7 @@ def train_epoch(
 
     Returns:
         None if interrupted. Otherwise entries of train.jsonl: speed, padding, losses in total and by group (raw, not
-        weighted by the objective).
+        weighted by the objective). The epoch is the caller's to end (``state.batches``): dev is still to be measured.
     """
     model, skipped_before = state.model, state.skipped_updates
     state.optimizer.zero_grad(set_to_none=True)
@@ -171,7 +172,6 @@ def train_epoch(
             state.batches, state.partial = number, {**totals.state(), "skipped_before": skipped_before}
             if after_update() and number < done + len(batches):
                 return None
-    state.batches, state.partial = 0, None
     return {**totals.summary(model.group_names), "nonfinite_steps": state.skipped_updates - skipped_before}
 
 

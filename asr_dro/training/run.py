@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import logging
 import os
@@ -19,7 +20,10 @@ from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, INPUTS, LAST_CHECKPOINT, MODEL, TRAIN_CONFIG, TRAIN_LOG
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
+from asr_dro.lock import locked
 from asr_dro.training.augmentation import check_augmentation
+from asr_dro.training.heads import read_heads
+from asr_dro.training.interruption import CURRENT
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +42,9 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
         The path of the final model.
 
     Raises:
-        UserError: For mistakes in the configuration, or a set that is not the one the training began with.
+        UserError: For mistakes in the configuration, a set that is not the one the training began with, or another run
+            in the same folder.
+        TrainingInterrupted: If a signal asked it to stop; the checkpoint is written.
     """
     config = compose([load_yaml(experiment / TRAIN_CONFIG)])
     model = experiment / CHECKPOINTS / MODEL
@@ -46,6 +52,14 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
     if model.exists():
         logger.info("%s is trained already", experiment)
         return model
+    with CURRENT.listening(), contextlib.ExitStack() as held:
+        if int(os.environ.get("RANK", "0")) == 0:  # the first of several processes holds it for all
+            held.enter_context(locked(experiment))
+        _train(config, data_set, experiment, ngpu=ngpu)
+    return model
+
+
+def _train(config: Mapping[str, Any], data_set: Path, experiment: Path, *, ngpu: int) -> None:
     check_tokens(config_of_set(data_set), decoder=config.get("decoder"))
     check_audio(config, data_set)
     checkpoints = find_checkpoints(config)
@@ -71,7 +85,6 @@ def train(data_set: Path, experiment: Path, *, ngpu: int) -> Path:
             arguments.distributed = False
             arguments.version = metadata.version("espnet")
             GroupRobustASRTask.main_worker(arguments)
-    return model
 
 
 def check_inputs(data_set: Path, experiment: Path) -> None:
@@ -174,7 +187,7 @@ def espnet_arguments(
         "objective": config["objective"],
         "objective_conf": config.get("objective_conf", {}),
         "group_names": list(table.group_names),
-        "ctc_weight": 0.0 if config.get("decoder") else 1.0,
+        **read_heads(config),
         "precision": config.get("precision", "fp32"),
     }
     _set_data(arguments, data_set)

@@ -34,7 +34,7 @@ class TrainingState:
         updates: Optimiser updates done.
         skipped_updates: Updates left out because the gradient was not finite.
         history: Records of train.jsonl, one per finished epoch.
-        batches: Batches done in the epoch after ``epoch``; 0 between epochs.
+        batches: Batches done in the epoch after ``epoch``, all of them while dev is measured; 0 between epochs.
         partial: Sums over those batches (``EpochTotals``), None between epochs.
     """
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
@@ -30,6 +30,7 @@ from asr_dro.training.epoch import EpochOptions, train_epoch
 from asr_dro.training.evaluation import evaluate
 from asr_dro.training.freezing import FreezeSchedule
 from asr_dro.training.infeasible import warn_about_infeasible
+from asr_dro.training.interruption import CURRENT, TrainingInterrupted
 from asr_dro.training.model import GroupRobustASRModel
 from asr_dro.training.optimization import learning_rates
 from asr_dro.training.parameter_table import record_parameters
@@ -38,6 +39,8 @@ from asr_dro.training.scalars import write_scalars
 from asr_dro.training.state import TrainingLog, TrainingState
 
 logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 RANK_SEEDS = 1_000_003  # far apart, so that no process draws what another draws in another epoch
 
@@ -94,8 +97,9 @@ class GroupRobustTrainer(Trainer):  # type: ignore[misc]  # ESPnet has no type i
         if run.main_process and run.wants_another_epoch():
             for split, factory in (("train", train_iter_factory), ("dev", valid_iter_factory)):
                 warn_about_infeasible(model, factory.dataset, split)
-        while run.wants_another_epoch():
-            run.train_one_epoch(train_iter_factory, valid_iter_factory)
+        with CURRENT.listening():  # in processes that ESPnet has spawned nobody else does
+            while run.wants_another_epoch():
+                run.train_one_epoch(train_iter_factory, valid_iter_factory)
         run.finish()
 
 
@@ -168,10 +172,12 @@ class TrainingRun:
             self._wrap()
             batches = train.build_iter(epoch, start=state.batches)
             trained = train_epoch(state, batches, self.epoch_options, after_update=self._after_update)
-        token_list = state.model.token_list
+        self._stop_if_asked()
+        token_list, batches_of_dev = state.model.token_list, self._interruptible(dev.build_iter(epoch))
         measured = evaluate(
-            state.model, dev.build_iter(epoch), device=self.device, token_list=token_list, languages=self.dev_languages
+            state.model, batches_of_dev, device=self.device, token_list=token_list, languages=self.dev_languages
         )
+        state.batches, state.partial = 0, None
         rates = learning_rates(state.optimizer)
         record = {"epoch": epoch, "updates": state.updates, "lr": max(rates.values()), **trained, "dev": measured}
         if len(rates) > 1:
@@ -184,10 +190,27 @@ class TrainingRun:
 
     def _after_update(self) -> bool:
         """Save now and then; tell whether the epoch must be interrupted because other parameters learn from here on."""
+        self._stop_if_asked()
         every = self.options.save_every_updates
         if every and self.state.updates % every == 0:
             self._save()
         return self.head_only != self.freezing.head_only(self.state.updates)
+
+    def _stop_if_asked(self) -> None:
+        """Save and leave if a signal asked for it; all processes take part."""
+        if CURRENT.requested(self.device):
+            self._save()
+            state = self.state
+            raise TrainingInterrupted(
+                f"{CURRENT.describe()} after epoch {state.epoch}, batch {state.batches} ({state.updates} updates)"
+            )
+
+    def _interruptible(self, batches: Iterable[_T]) -> Iterator[_T]:
+        """Yield the batches of dev until a signal comes; several processes have different numbers, and go on."""
+        for batch in batches:
+            if not self.distributed:
+                self._stop_if_asked()
+            yield batch
 
     def _save(self) -> None:
         """Write what a resume needs; all processes take part."""

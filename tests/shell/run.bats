@@ -192,6 +192,19 @@ EOF
   [ "$(modules)" = "compose_config make_mini_corpus" ]
 }
 
+@test "an experiment keeps why its last run ended, until it goes on" {
+  local failure=exp/mine/failure.json
+  mkdir -p exp/mine
+  FAIL_AT=make_lengths run -1 "${repo}/run.sh" --exp-tag mine
+  python3 -c 'import json, sys; f = json.load(open(sys.argv[1])); assert (f["stage"], f["status"]) == ("3", 1), f' "${failure}"
+  FAIL_AT=prepare_data run -1 "${repo}/run.sh" --exp-tag mine
+  grep -qF '"stage": "1"' "${failure}"
+  run -0 "${repo}/run.sh" --exp-tag mine
+  [ ! -e "${failure}" ]
+  FAIL_AT=make_lengths run -1 "${repo}/run.sh" --exp-tag new
+  [ ! -e exp/new ]
+}
+
 @test "a configuration error shows before stage 1" {
   export FAIL_AT=compose_config
   run -1 "${repo}/run.sh" --train-args "--max_epochs 3"

@@ -1,0 +1,151 @@
+"""Trainings that are asked to stop by a signal, at every kind of moment; and the end of one that was not asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from asr_dro.errors import EXIT_TRY_AGAIN
+from asr_dro.experiment import CHECKPOINTS, GROUP_UPDATES, LAST_CHECKPOINT, LOCK, MODEL
+from asr_dro.training import evaluation, trainer
+from asr_dro.training.interruption import Interruption, TrainingInterrupted
+from asr_dro.training.run import train
+from asr_dro.training.trainer import TrainingRun
+from tests.shell_sandbox import ROOT
+from tests.training.runs import assert_same_training, train_together, write_run
+
+MORE = "--save_every_updates 0 --use_tensorboard false"
+
+
+@pytest.mark.parametrize(("updates", "number"), [(1, signal.SIGTERM), (2, signal.SIGUSR1), (3, signal.SIGUSR1)])
+def test_a_signal_in_the_middle_of_an_epoch_costs_nothing(
+    noise_set: Path, tmp_path: Path, updates: int, number: signal.Signals
+) -> None:
+    """No checkpoint was due: the signal's own is what the training goes on from, bit for bit."""
+    whole, parts = write_run(tmp_path / "whole", "ctc_dro", MORE), write_run(tmp_path / "parts", "ctc_dro", MORE)
+    train(noise_set, whole, ngpu=0)
+    original = TrainingRun._after_update
+
+    def after_update(run: TrainingRun) -> bool:
+        if run.state.updates == updates:
+            os.kill(os.getpid(), number)
+        return original(run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingRun, "_after_update", after_update)
+        with pytest.raises(TrainingInterrupted, match=f"{number.name} after epoch .* \\({updates} updates\\)"):
+            train(noise_set, parts, ngpu=0)
+    assert torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["updates"] == updates
+    train(noise_set, parts, ngpu=0)
+    assert_same_training(whole, parts, tolerance=0.0)
+    assert (whole / GROUP_UPDATES).read_text() == (parts / GROUP_UPDATES).read_text() != ""
+
+
+def test_a_signal_while_dev_is_measured_does_not_train_the_epoch_again(noise_set: Path, tmp_path: Path) -> None:
+    whole, parts = write_run(tmp_path / "whole", "ctc_dro", MORE), write_run(tmp_path / "parts", "ctc_dro", MORE)
+    train(noise_set, whole, ngpu=0)
+    original = evaluation.evaluate
+
+    def evaluate(model: Any, batches: Any, **others: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return original(model, batches, **others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "evaluate", evaluate)
+        with pytest.raises(TrainingInterrupted, match="after epoch 0, batch"):
+            train(noise_set, parts, ngpu=0)
+    updates = torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["updates"]
+    steps: list[int] = []
+    original_after = TrainingRun._after_update
+
+    def after_update(run: TrainingRun) -> bool:
+        steps.append(run.state.updates)
+        return original_after(run)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingRun, "_after_update", after_update)
+        train(noise_set, parts, ngpu=0)
+    assert steps[0] == updates + 1, "the first update after the signal is the next epoch's"
+    assert_same_training(whole, parts, tolerance=0.0)
+
+
+def test_a_signal_to_one_of_several_processes_stops_all_at_one_update(noise_set: Path, tmp_path: Path) -> None:
+    more = f"{MORE} --encoder_conf dropout_p=0 --max_epoch 2"
+    whole, parts = write_run(tmp_path / "whole", "ctc_dro", more), write_run(tmp_path / "parts", "ctc_dro", more)
+    train_together(noise_set, whole, 2)
+    original, original_train = TrainingRun._after_update, train
+
+    def after_update(run: TrainingRun) -> bool:
+        if run.state.updates == 3 and run.rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(run)
+
+    def interrupted(*arguments: Any, **others: Any) -> None:
+        with pytest.raises(TrainingInterrupted):
+            original_train(*arguments, **others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingRun, "_after_update", after_update)
+        patch.setattr("tests.training.runs.train", interrupted)
+        train_together(noise_set, parts, 2)
+    assert torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["updates"] == 3
+    train_together(noise_set, parts, 2)
+    assert_same_training(whole, parts, tolerance=0.0)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a file is there, or the process has ended."""
+    deadline = time.monotonic() + 60
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_a_group_of_processes_survives_its_signal_until_the_checkpoint_is_written(
+    noise_set: Path, tmp_path: Path
+) -> None:
+    """As Slurm does it: the signal reaches the training and the processes that read its audio; kill -9 comes later."""
+    more = f"{MORE} --max_epoch 4000 --num_workers 2"
+    experiment = write_run(tmp_path / "exp", "ctc_dro", more)
+    failure = experiment / "failure.json"
+    command = [sys.executable, "-O", "-m", "asr_dro.bin.train", "--data", str(noise_set), "--exp", str(experiment)]
+    environment = {**os.environ, "ASR_DRO_FAILURE": str(failure), "ASR_DRO_STAGE": "4", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        wait_for(experiment / CHECKPOINTS / LAST_CHECKPOINT, process)
+        assert (experiment / LOCK).exists()
+        os.killpg(process.pid, signal.SIGTERM)
+        _, messages = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == EXIT_TRY_AGAIN, messages
+    assert "stopped on request: SIGTERM after epoch" in messages
+    assert "Traceback" not in messages
+    assert not (experiment / LOCK).exists()
+    assert not (experiment / CHECKPOINTS / MODEL).exists()
+    record = json.loads(failure.read_text())
+    assert (record["stage"], record["status"]) == ("4", EXIT_TRY_AGAIN)
+    assert "SIGTERM" in record["error"]
+
+
+def test_outside_of_a_training_the_signals_are_as_before() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    interruption = Interruption()
+    with interruption.listening():
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with interruption.listening():  # within, nothing is forgotten
+            assert interruption.requested()
+        assert interruption.requested()
+    assert signal.getsignal(signal.SIGUSR1) is before
+    with interruption.listening():
+        assert not interruption.requested()
