@@ -6,8 +6,6 @@ The mean, the standard deviation and the worst value are taken over languages, e
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +13,8 @@ from typing import Any
 from asr_dro.data.data_dir import Utterance
 from asr_dro.scoring.error_rate import ErrorCounts, canonical, count_errors
 from asr_dro.scoring.hypotheses import Hypothesis
-
-DDOF = 1  # the standard deviation divides by n - 1
+from asr_dro.scoring.summaries import DDOF, macro_over_corpora, summarise_values
+from asr_dro.scoring.tallies import Cell, Tally, count_confusion, or_none, tally_by, tally_cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def score_utterances(
 
 
 def summarise(
-    utterances: Sequence[ScoredUtterance], *, task: str = "lid+asr", profile: str = "basic"
+    utterances: Sequence[ScoredUtterance], *, task: str = "lid+asr", profile: str = "basic", corpus: str = "all"
 ) -> dict[str, Any]:
     """Compute everything that ``scores.json`` holds about one split, but for what it was made from.
 
@@ -76,25 +74,38 @@ def summarise(
         utterances: The scored utterances in any order; the result does not depend on it.
         task: ``DataConfig.task``; without language tags (``asr``) there is no accuracy of languages.
         profile: ``DataConfig.text``, recorded with the scores.
+        corpus: The corpus of utterances that do not know theirs: the name of the set.
 
     Returns:
         JSON-ready scores: rates are fractions or ``None``, ``counts`` are the integers they come from.
     """
-    by_language = _partition(utterances, lambda utterance: utterance.source.language)
+    tagged = task != "asr"
+    cells = tally_cells(utterances, corpus=corpus)
+    by_language = tally_by(cells, lambda cell: cell.language)
+    by_pair = _tally_by_pair(cells)
     scores: dict[str, Any] = {
         "cer": _rates(by_language, _characters, "language"),
         "wer": _rates(by_language, _words, "language"),
-        "lid_accuracy": _language_identification(by_language, tagged=task != "asr"),
+        "lid_accuracy": _language_identification(by_language, tagged=tagged),
         "n_utterances": len(utterances),
         "profile": profile,
         "task": task,
         "ddof": DDOF,
         "counts": {
-            "by_language": {name: _counts(members, tagged=task != "asr") for name, members in by_language.items()}
+            "by_language": {name: tally.as_mapping(tagged=tagged) for name, tally in by_language.items()},
+            "by_language_and_corpus": {
+                language: {name: tally.as_mapping(tagged=tagged) for name, tally in pairs.items()}
+                for language, pairs in by_pair.items()
+            },
         },
+        "by_corpus": {
+            name: tally.rates(tagged=tagged) for name, tally in tally_by(cells, lambda cell: cell.corpus).items()
+        },
+        "macro_corpus": {"cer": _macro(by_pair, _characters), "wer": _macro(by_pair, _words)},
+        "confusion": count_confusion(utterances) if tagged else None,
     }
-    if any(utterance.source.group != utterance.source.language for utterance in utterances):
-        by_group = _partition(utterances, lambda utterance: utterance.source.group)
+    if any(cell.group != cell.language for cell in cells):
+        by_group = tally_by(cells, lambda cell: cell.group)
         scores["groups"] = {
             "cer": _rates(by_group, _characters, "group"),
             "wer": _rates(by_group, _words, "group"),
@@ -102,83 +113,45 @@ def summarise(
     return scores
 
 
-def summarise_values(
-    values: Mapping[str, float | None], *, key: str, worst: Callable[..., str] = max
-) -> dict[str, Any]:
-    """Compare languages (or groups) by one number each.
-
-    Args:
-        values: The number of each language, ``None`` where it has none; such a language takes no part.
-        key: ``"language"`` or ``"group"``: names the keys ``worst_<key>`` and ``by_<key>``.
-        worst: ``max`` for error rates, ``min`` for accuracies; the first name in alphabetical order wins a tie.
-
-    Returns:
-        ``mean``, ``sd`` (over languages, n - 1; ``None`` for fewer than two), ``worst``, ``worst_<key>``, ``by_<key>``.
-    """
-    known = {name: value for name, value in sorted(values.items()) if value is not None}
-    worst_name = worst(known, key=known.__getitem__) if known else None
-    return {
-        "mean": math.fsum(known.values()) / len(known) if known else None,
-        "sd": statistics.stdev(known.values()) if len(known) > DDOF else None,
-        "worst": known[worst_name] if worst_name is not None else None,
-        f"worst_{key}": worst_name,
-        f"by_{key}": dict(sorted(values.items())),
-    }
+def _characters(tally: Tally) -> ErrorCounts:
+    return tally.characters
 
 
-def _partition(
-    utterances: Iterable[ScoredUtterance], key: Callable[[ScoredUtterance], str]
-) -> dict[str, list[ScoredUtterance]]:
-    """Split by a key; sorted by its values."""
-    parts: dict[str, list[ScoredUtterance]] = {}
-    for utterance in utterances:
-        parts.setdefault(key(utterance), []).append(utterance)
-    return dict(sorted(parts.items()))
+def _words(tally: Tally) -> ErrorCounts:
+    return tally.words
 
 
-def _characters(utterance: ScoredUtterance) -> ErrorCounts:
-    return utterance.characters
-
-
-def _words(utterance: ScoredUtterance) -> ErrorCounts:
-    return utterance.words
-
-
-def _rates(
-    parts: Mapping[str, Sequence[ScoredUtterance]], counts: Callable[[ScoredUtterance], ErrorCounts], key: str
-) -> dict[str, Any]:
+def _rates(parts: Mapping[str, Tally], counts: Callable[[Tally], ErrorCounts], key: str) -> dict[str, Any]:
     """Error rates of each part and over parts."""
-    totals = {name: sum(map(counts, members), ErrorCounts()) for name, members in parts.items()}
-    summary = summarise_values({name: _or_none(total.rate) for name, total in totals.items()}, key=key)
+    summary = summarise_values({name: or_none(counts(tally).rate) for name, tally in parts.items()}, key=key)
     by = summary.pop(f"by_{key}")
-    return {**summary, "micro": _or_none(sum(totals.values(), ErrorCounts()).rate), f"by_{key}": by}
+    return {**summary, "micro": or_none(sum(map(counts, parts.values()), ErrorCounts()).rate), f"by_{key}": by}
 
 
-def _language_identification(parts: Mapping[str, Sequence[ScoredUtterance]], *, tagged: bool) -> dict[str, Any]:
+def _language_identification(parts: Mapping[str, Tally], *, tagged: bool) -> dict[str, Any]:
     """Share of utterances whose tag is right: over all, and per language; ``None`` where there are no tags."""
     if not tagged:
         return {"micro": None, **summarise_values(dict.fromkeys(parts), key="language", worst=min)}
-    right = {name: sum(utterance.language_is_right for utterance in members) for name, members in parts.items()}
-    total = sum(len(members) for members in parts.values())
-    summary = summarise_values({name: right[name] / len(parts[name]) for name in parts}, key="language", worst=min)
-    return {"micro": sum(right.values()) / total if total else None, **summary}
+    right, total = (sum(getattr(tally, name) for tally in parts.values()) for name in ("n_right", "n_utterances"))
+    shares = {name: tally.n_right / tally.n_utterances for name, tally in parts.items()}
+    return {"micro": right / total if total else None, **summarise_values(shares, key="language", worst=min)}
 
 
-def _counts(members: Sequence[ScoredUtterance], *, tagged: bool) -> dict[str, Any]:
-    """Give the integers behind one language's rates, so that scores can be pooled without rounding."""
-    counts: dict[str, Any] = {"n_utterances": len(members)}
-    for name, of in (("cer", _characters), ("wer", _words)):
-        total = sum(map(of, members), ErrorCounts())
-        counts[name] = {
-            "reference_length": total.reference_length,
-            "substitutions": total.substitutions,
-            "deletions": total.deletions,
-            "insertions": total.insertions,
-        }
-    counts["n_language_right"] = sum(utterance.language_is_right for utterance in members) if tagged else None
-    return counts
+def _tally_by_pair(cells: Mapping[Cell, Tally]) -> dict[str, dict[str, Tally]]:
+    """Add up tallies by language and corpus."""
+    languages = dict.fromkeys(cell.language for cell in cells)
+    return {
+        language: tally_by(
+            {cell: tally for cell, tally in cells.items() if cell.language == language}, lambda cell: cell.corpus
+        )
+        for language in languages
+    }
 
 
-def _or_none(value: float) -> float | None:
-    """Replace ``nan``, which JSON lacks."""
-    return None if math.isnan(value) else value
+def _macro(by_pair: Mapping[str, Mapping[str, Tally]], counts: Callable[[Tally], ErrorCounts]) -> dict[str, Any]:
+    """Summarise languages whose rate is the mean of the rates of their corpora, each corpus counting once."""
+    rates = {
+        language: {name: or_none(counts(tally).rate) for name, tally in pairs.items()}
+        for language, pairs in by_pair.items()
+    }
+    return macro_over_corpora(rates)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_dro.data.config import FILE_NAME as DATA_CONFIG
-from asr_dro.data.data_dir import FILES, read_data_dir
+from asr_dro.data.data_dir import files_of, read_data_dir
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
@@ -16,7 +16,7 @@ from asr_dro.scoring.files import read_scores, write_scores_table, write_trn, wr
 
 logger = logging.getLogger(__name__)
 
-VERSION = "2"  # raise it when the same inputs would give other outputs
+VERSION = "3"  # raise it when the same inputs would give other outputs
 OUTPUTS = ("hyp.trn", "ref.trn", "utterances.tsv", "scores.tsv", "scores.json")
 FIRST_SPLITS = ("dev", "test")  # shown in this order, before any other
 
@@ -85,7 +85,7 @@ def score_split(data_dir: Path, decode_dir: Path) -> SplitScores:
 
 def input_fingerprint(data_dir: Path, decode_dir: Path) -> str:
     """Hash the files that the scores of a split are made from."""
-    files = {f"reference {name}": data_dir / name for name in FILES}
+    files = {f"reference {name}": data_dir / name for name in files_of(data_dir)}
     files |= {"configuration of the data": data_dir.parent / DATA_CONFIG, "hypotheses": decode_dir / "text"}
     return content_fingerprint(files, version=VERSION)
 
@@ -102,7 +102,8 @@ def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
     hypotheses = read_hypotheses(decode_dir / "text")
     check_one_to_one((source.utt_id for source in references), hypotheses, where=str(decode_dir / "text"))
     utterances = score_utterances(references, hypotheses, task=config.task)
-    scores = {**summarise(utterances, task=config.task, profile=config.text), "made_from": made_from}
+    summary = summarise(utterances, task=config.task, profile=config.text, corpus=data_dir.parent.resolve().name)
+    scores = {**summary, "made_from": made_from}
     if config.task != "lid":
         _warn_about_empty(scores)
     (decode_dir / "scores.json").unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last
