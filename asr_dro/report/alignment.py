@@ -30,17 +30,18 @@ def graphemes(text: str) -> list[str]:
     return clusters
 
 
-def align(reference: str, hypothesis: str) -> tuple[Markup, Markup]:
+def align(reference: str, hypothesis: str, max_graphemes: int = MAX_GRAPHEMES) -> tuple[Markup, Markup]:
     """Mark the differences of two texts.
 
     Args:
         reference: What was said.
         hypothesis: What was recognised.
+        max_graphemes: Longer texts are cut.
 
     Returns:
         Both as HTML: ``<s>`` deleted (reference only), ``<ins>`` inserted (hypothesis only), ``<mark>`` substituted.
     """
-    left, right = _cut(graphemes(reference)), _cut(graphemes(hypothesis))
+    left, right = (_cut(graphemes(text), max_graphemes) for text in (reference, hypothesis))
     left_parts, right_parts = Markup(), Markup()
     for code in Levenshtein.opcodes(left, right):
         of_left = "".join(left[code.src_start : code.src_end])
@@ -50,8 +51,8 @@ def align(reference: str, hypothesis: str) -> tuple[Markup, Markup]:
     return left_parts, right_parts
 
 
-def _cut(clusters: list[str]) -> list[str]:
-    return clusters if len(clusters) <= MAX_GRAPHEMES else [*clusters[:MAX_GRAPHEMES], "…"]
+def _cut(clusters: list[str], most: int) -> list[str]:
+    return clusters if len(clusters) <= most else [*clusters[:most], "…"]
 
 
 def _mark(tag: str, text: str, *, deleted: bool) -> Markup:

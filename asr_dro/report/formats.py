@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
+from asr_dro.data.languages import languages
 from asr_dro.scoring.table import language_name
 
 MISSING = "–"
@@ -62,6 +64,25 @@ def duration_unit(longest_s: float) -> dict[str, Any]:
 def name_of(code: str) -> str:
     """Give a language's English name, or its code where there is none."""
     return language_name(code) or code
+
+
+def interval_text(interval: tuple[float, float] | None) -> str:
+    """Write an interval of fractions in percent, ``12.3–14.0``; nothing if there is none."""
+    return "" if interval is None else f"{percent(interval[0])}–{percent(interval[1])}"
+
+
+@functools.cache
+def script_name(code: str) -> str:
+    """Give the English name of the script that a language is usually written in; empty if it is not known."""
+    from babel import Locale  # takes longer to import than all the rest of this package
+
+    language = languages().get(code)
+    if language is None:
+        return ""
+    name: str = Locale("en").scripts.get(language.script, language.script)
+    return (
+        f"Han, {name.lower()}" if language.script in ("Hans", "Hant") else name
+    )  # CLDR says no more than "Simplified"
 
 
 def number(value: Any) -> float | None:

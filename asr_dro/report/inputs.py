@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from asr_dro.report.page import TEMPLATES
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
-VERSION = "2"  # raise it when the same inputs and templates would give another report
+VERSION = "3"  # raise it when the same inputs and templates would give another report
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class Sources:
         exp_dir: The experiment folder; the report goes there.
         decode: Name of the decoding.
         splits: Scored splits, dev and test first.
+        other_scores: ``scores.json`` of the same split of the other runs in the folder of experiments.
     """
 
     data_dir: Path
     exp_dir: Path
     decode: str
     splits: tuple[str, ...]
+    other_scores: tuple[Path, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -45,7 +49,7 @@ class Sources:
     @property
     def main_split(self) -> str:
         """The split that the headline is about: test, if it was decoded."""
-        return "test" if "test" in self.splits else self.splits[0]
+        return _main_split(self.splits)
 
     def decoded(self, split: str, name: str) -> Path:
         """Path of a file of a decoded split."""
@@ -63,6 +67,8 @@ class Sources:
         for split in self.splits:
             named[f"scores {split}"] = self.decoded(split, "scores.json")
         named["utterances"] = self.decoded(self.main_split, "utterances.tsv")
+        named["analysis"] = self.decoded(self.main_split, "analysis.json")
+        named.update({f"scores of {path}": path for path in self.other_scores})
         named.update({f"template {path.name}": path for path in sorted(TEMPLATES.iterdir())})
         return named
 
@@ -121,12 +127,25 @@ def find_sources(data_dir: Path, exp_dir: Path, decode: str) -> Sources:
     splits = [split for split in find_decoded_splits(decode_dir) if (decode_dir / split / "scores.json").exists()]
     if not splits:
         raise UserError(f"{decode_dir}/<split>/scores.json: no scored split; run stage 6 (score) first")
-    return Sources(data_dir, exp_dir, decode, tuple(splits))
+    other_scores = _find_other_scores(exp_dir, decode_dir / _main_split(splits) / "scores.json")
+    return Sources(data_dir, exp_dir, decode, tuple(splits), other_scores)
+
+
+def _main_split(splits: Sequence[str]) -> str:
+    return "test" if "test" in splits else splits[0]
+
+
+def _find_other_scores(exp_dir: Path, own: Path) -> tuple[Path, ...]:
+    """Find the scores of the same split in the experiment folders beside this one and in its other decodings."""
+    siblings = exp_dir.resolve().parent
+    found = siblings.glob(f"*/decode_*/{glob.escape(own.parent.name)}/scores.json")
+    return tuple(sorted(path for path in found if path != own.resolve() and os.access(path, os.R_OK)))
 
 
 def fingerprint(sources: Sources) -> str:
-    """Hash everything that the report is made from."""
-    return content_fingerprint(sources.files(), version=VERSION)
+    """Hash everything that the report is made from, and which of the other runs have a report to link to."""
+    linked = {str(path.parents[2]) for path in sources.other_scores if (path.parents[2] / "report.html").exists()}
+    return content_fingerprint(sources.files(), version=" ".join([VERSION, *sorted(linked)]))
 
 
 def read_inputs(sources: Sources) -> Inputs:

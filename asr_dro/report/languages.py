@@ -1,8 +1,7 @@
-"""Sections on languages: headline, error of each language, table, which language is taken for which."""
+"""Sections on languages: headline, error of each language, table, error against hours of audio."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 from markupsafe import Markup
 
 from asr_dro.report import plot
-from asr_dro.report.formats import name_of, percent, percent_tick
+from asr_dro.report.formats import duration, interval_text, name_of, percent, percent_tick, script_name
 from asr_dro.report.inputs import Inputs
+from asr_dro.report.intervals import Interval, complement, interval_of, level_of, unit_of
 from asr_dro.report.scales import linear_scale
+from asr_dro.report.scatter import Point, scatter_plot
 
 MAX_BARS = 40  # more languages than this get an overview, and bars for the worst ones only
 N_WORST_BARS = 20
-MAX_MATRIX = 24  # languages that a confusion matrix can show readably
-N_CONFUSIONS = 20  # pairs of languages to list; half as many beside a matrix
-NO_TAG = ""  # what utterances.tsv says where the hypothesis has no language tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +27,41 @@ class Measure:
         short: Name for heads of columns.
         long: Name for sentences.
         summary: ``mean``, ``sd``, ``worst``, ``worst_language``, ``micro``, ``by_language``: fractions.
+        intervals: Confidence intervals of the same numbers but for those of languages; only known ones.
+        by_language: Confidence interval of each language; only known ones.
     """
 
     short: str
     long: str
     summary: Mapping[str, Any]
+    intervals: Mapping[str, Interval]
+    by_language: Mapping[str, Interval]
 
 
 def main_measure(scores: Mapping[str, Any]) -> Measure:
     """Choose what languages are compared by."""
     accuracy = scores["lid_accuracy"]
     if scores["cer"]["mean"] is not None or accuracy["micro"] is None:
-        return Measure("CER", "character error rate", scores["cer"])
+        return Measure("CER", "character error rate", scores["cer"], *_intervals(scores, "cer", scores["cer"]))
     summary: dict[str, Any] = {name: _wrong(accuracy[name]) for name in ("mean", "worst", "micro")}
     summary |= {name: accuracy[name] for name in ("sd", "worst_language")}
     summary["by_language"] = {name: _wrong(value) for name, value in accuracy["by_language"].items()}
-    return Measure("LID error", "share of utterances that were given a wrong language", summary)
+    long = "share of utterances that were given a wrong language"
+    return Measure("LID error", long, summary, *_intervals(scores, "lid_accuracy", summary))
+
+
+def _intervals(
+    scores: Mapping[str, Any], metric: str, summary: Mapping[str, Any]
+) -> tuple[dict[str, Interval], dict[str, Interval]]:
+    """Read the known intervals of the summary and of the languages; those of an accuracy become its errors'."""
+
+    def read(*path: str) -> Interval | None:
+        found = interval_of(scores, metric, *path)
+        return complement(found) if metric == "lid_accuracy" and path != ("sd",) else found
+
+    over = {name: found for name in ("mean", "sd", "worst", "worst15", "micro") if (found := read(name))}
+    each = {code: found for code in summary["by_language"] if (found := read("by_language", code))}
+    return over, each
 
 
 def _wrong(accuracy: float | None) -> float | None:
@@ -68,15 +85,18 @@ class LanguageRow:
     insertions: float | None
     bar: Markup
     is_worst: bool
+    interval: Interval | None
+    script: str
 
 
 def language_rows(inputs: Inputs) -> list[LanguageRow]:
     """Collect what is known of each language, the worst first."""
     scores = inputs.main_scores
-    summary = main_measure(scores).summary
-    errors, worst = summary["by_language"], summary["worst_language"]
+    measure = main_measure(scores)
+    errors, worst = measure.summary["by_language"], measure.summary["worst_language"]
     dev = _dev_rates(inputs)
-    top = max((rate for rate in errors.values() if rate is not None), default=1.0)
+    ends = [high for _, high in measure.by_language.values()]
+    top = max([*(rate for rate in errors.values() if rate is not None), *ends], default=1.0)
     rows = []
     for code, counts in scores["counts"]["by_language"].items():
         length = counts["cer"]["reference_length"]
@@ -93,8 +113,15 @@ def language_rows(inputs: Inputs) -> list[LanguageRow]:
                 substitutions=counts["cer"]["substitutions"] / length if length else None,
                 deletions=counts["cer"]["deletions"] / length if length else None,
                 insertions=counts["cer"]["insertions"] / length if length else None,
-                bar=plot.bar(errors[code], top=top, style="worst" if code == worst else ""),
+                bar=plot.bar(
+                    errors[code],
+                    top=top,
+                    style="worst" if code == worst else "",
+                    interval=measure.by_language.get(code),
+                ),
                 is_worst=code == worst,
+                interval=measure.by_language.get(code),
+                script=script_name(code),
             )
         )
     return sorted(rows, key=lambda row: (1.0 if row.error is None else -row.error, row.code))
@@ -113,25 +140,69 @@ def error_chart(inputs: Inputs, rows: list[LanguageRow]) -> dict[str, Any]:
     measure = main_measure(inputs.main_scores)
     mean = measure.summary["mean"]
     shown = [row for row in rows if row.error is not None]
-    top = linear_scale([max(row.error or 0.0, row.dev_error or 0.0) for row in shown]).high
+    tops = [max(row.error or 0.0, row.dev_error or 0.0, *(row.interval or (0.0,))) for row in shown]
+    top = linear_scale(tops).high
     overview = Markup()
     if len(shown) > MAX_BARS:
-        columns = [
-            (f"{row.name} ({row.code}): {percent(row.error)} %", row.error or 0.0, row.dev_error, _style(row))
-            for row in shown
-        ]
         label = f"{measure.long.capitalize()} of {len(shown)} languages, from the worst to the best"
-        overview = plot.column_plot(columns, label=label, y_format=percent_tick, mean=mean)
+        overview = plot.column_plot(list(map(_column, shown)), label=label, y_format=percent_tick, mean=mean)
         shown = shown[:N_WORST_BARS]
-    bars = [(row, plot.bar(row.error, top=top, style=_style(row), marker=row.dev_error, mean=mean)) for row in shown]
+    bars = [
+        (row, plot.bar(row.error, top=top, style=_style(row), marker=row.dev_error, mean=mean, interval=row.interval))
+        for row in shown
+    ]
     return {"overview": overview, "bars": bars, "n_hidden": len(rows) - len(shown), "has_dev": bool(_dev_rates(inputs))}
+
+
+def _column(row: LanguageRow) -> plot.Column:
+    """Make a language's bar of the overview: with its interval or else its error on dev: both make a thicket."""
+    marker = None if row.interval else row.dev_error
+    return plot.Column(row.code, _note(row), row.error or 0.0, _style(row), marker, row.interval)
+
+
+def _note(row: LanguageRow) -> str:
+    """Write the tool tip of a language's mark."""
+    interval = f" ({interval_text(row.interval)})" if row.interval else ""
+    return f"{row.name} ({row.code}): {percent(row.error)} %{interval}"
+
+
+def error_against_hours(inputs: Inputs, rows: list[LanguageRow]) -> dict[str, Any] | None:
+    """Prepare the chart of error against hours of training audio.
+
+    Args:
+        inputs: The report's inputs.
+        rows: The languages.
+
+    Returns:
+        ``chart`` (empty where there is nothing to see: fewer than three languages, or all with as much audio),
+        ``n_without``: languages without audio or without an error rate; ``None`` if no amount of audio is known.
+    """
+    if not inputs.train_s:
+        return None
+    measure = main_measure(inputs.main_scores)
+    points = [
+        Point(
+            code=row.code,
+            name=row.name,
+            note=f"{_note(row)}, {duration(row.train_s)} of training audio, {row.script or 'script not known'}",
+            hours=row.train_s / 3600,
+            error=row.error,
+            script=row.script or "script not known",
+            is_worst=row.is_worst,
+        )
+        for row in rows
+        if row.error is not None and row.train_s
+    ]
+    label = f"{measure.long.capitalize()} of {len(points)} languages against their hours of training audio"
+    chart = scatter_plot(points, label=label, error_name=f"{measure.short} on {inputs.sources.main_split}")
+    return {"chart": chart, "n_without": len(rows) - len(points)}
 
 
 def headline(inputs: Inputs) -> dict[str, Any]:
     """Collect the numbers at the top of the report."""
     scores = inputs.main_scores
-    summary = main_measure(scores).summary
-    worst = summary["worst_language"]
+    measure = main_measure(scores)
+    summary, worst = measure.summary, measure.summary["worst_language"]
     return {
         "split": inputs.sources.main_split,
         "mean": summary["mean"],
@@ -139,56 +210,15 @@ def headline(inputs: Inputs) -> dict[str, Any]:
         "worst_code": worst,
         "worst_name": name_of(worst) if worst else "",
         "sd": summary["sd"],
+        "intervals": measure.intervals,
+        "level": level_of(scores),
+        "unit": unit_of(scores),
         "lid": scores["lid_accuracy"]["micro"],
         "wer": scores["wer"]["mean"],
         "n_languages": len(scores["cer"]["by_language"]),
         "n_utterances": scores["n_utterances"],
         "train_s": sum(inputs.train_s.values()) if inputs.train_s else None,
     }
-
-
-def confusion(inputs: Inputs) -> dict[str, Any] | None:
-    """Count which language is taken for which; ``None`` where labels have no language tag.
-
-    Returns:
-        ``pairs``: the most frequent mistakes (language, what it was taken for, utterances, share of the language);
-        ``n_pairs``: how many different ones there are; ``matrix``: ``columns`` and ``rows`` of shares for few
-        languages, ``None`` for many; ``n_wrong`` utterances.
-    """
-    if inputs.main_scores["lid_accuracy"]["micro"] is None:
-        return None
-    totals = Counter(row["language"] for row in inputs.utterances)
-    counts = Counter((row["language"], row.get("hypothesis_language", NO_TAG)) for row in inputs.utterances)
-    wrong = {pair: n for pair, n in counts.items() if pair[0] != pair[1]}
-    ordered = sorted(wrong.items(), key=lambda item: (-item[1], -item[1] / totals[item[0][0]], item[0]))
-    has_matrix = len(totals) <= MAX_MATRIX
-    pairs = [
-        {"language": true, "taken_for": taken, "n": n, "share": n / totals[true]}
-        for (true, taken), n in ordered[: N_CONFUSIONS // 2 if has_matrix else N_CONFUSIONS]
-    ]
-    matrix = _matrix(totals, counts) if has_matrix else None
-    return {"pairs": pairs, "n_pairs": len(wrong), "matrix": matrix, "n_wrong": sum(wrong.values())}
-
-
-def _matrix(totals: Mapping[str, int], counts: Mapping[tuple[str, str], int]) -> dict[str, Any]:
-    """Lay out shares: a row per language, a column per label that was recognised, "none" last."""
-    foreign = {taken for _, taken in counts} - set(totals) - {NO_TAG}
-    columns = [*sorted(totals), *sorted(foreign), *([NO_TAG] if any(taken == NO_TAG for _, taken in counts) else [])]
-    rows = [
-        {
-            "language": true,
-            "cells": [
-                {
-                    "n": counts.get((true, taken), 0),
-                    "share": counts.get((true, taken), 0) / totals[true],
-                    "taken": taken,
-                }
-                for taken in columns
-            ],
-        }
-        for true in sorted(totals)
-    ]
-    return {"columns": columns, "rows": rows}
 
 
 def _dev_rates(inputs: Inputs) -> Mapping[str, float | None]:

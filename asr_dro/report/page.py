@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    writers = (formats.percent, formats.significant, formats.count, formats.duration, formats.name_of)
+    writers: tuple[Callable[..., Any], ...] = (
+        *(formats.percent, formats.significant, formats.count, formats.duration, formats.name_of),
+        *(formats.interval_text, formats.script_name),
+    )
     environment.filters.update({writer.__name__: writer for writer in writers})
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
     return environment.get_template(template).render(

@@ -67,7 +67,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
     """Prepare every section."""
     from markupsafe import Markup
 
-    from asr_dro.report import formats, languages, run_info, training, utterances
+    from asr_dro.report import confusion, formats, languages, leaderboard, run_info, training, utterances
 
     rows = languages.language_rows(inputs)
     tag = inputs.sources.exp_dir.resolve().name
@@ -82,7 +82,9 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "rows": rows,
         "unit": formats.duration_unit(max((row.train_s or 0.0 for row in rows), default=0.0)),
         "errors": languages.error_chart(inputs, rows),
-        "confusion": languages.confusion(inputs),
+        "hours": languages.error_against_hours(inputs, rows),
+        "leaderboard": leaderboard.leaderboard(inputs),
+        "confusion": confusion.confusion(inputs),
         "curves": training.learning_curves(inputs),
         "weights": training.group_weights(inputs),
         "utterances": utterances.worst_utterances(inputs, [row.code for row in rows]),

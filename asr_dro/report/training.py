@@ -8,10 +8,12 @@ from typing import Any
 from asr_dro.report import plot
 from asr_dro.report.formats import name_of, number, percent, percent_tick, tick
 from asr_dro.report.inputs import Inputs
+from asr_dro.report.languages import main_measure
 
 MAX_POINTS = 200  # of one line; an update every second for a day would be 86,400
 MAX_ALL_POINTS = 12_000  # of all lines of one chart: what keeps the file small with many groups
 LAST_SHARE = 0.1  # the last tenth of the updates gives the mean loss for the fixed point
+N_HEAVIEST = 3  # groups with the largest weights that stand out in a chart of all
 MAX_SMALL_CHARTS = 24  # shown at once; the rest folds
 
 
@@ -54,10 +56,12 @@ def group_weights(inputs: Inputs) -> dict[str, Any] | None:
     losses = {name: _mean_of([_value(update, "loss", name) for update in updates[-n_last:]]) for name in names}
     smoothing = _smoothing(inputs.config)
     expected = fixed_point(losses, smoothing) if smoothing is not None else {}
+    worst = worst_language(inputs)
     rows = [
         {
             "code": name,
             "name": name_of(name),
+            "is_worst": name == worst,
             "q": final[name],
             "fixed_point": expected.get(name),
             "loss": losses[name],
@@ -66,13 +70,20 @@ def group_weights(inputs: Inputs) -> dict[str, Any] | None:
         for name in ranked
     ]
     return {
-        "q": _group_chart(updates, ranked, "q", label="Weight of each group over the updates", log=False),
-        "loss": _group_chart(updates, ranked, "loss", label="Loss of each group over the updates", log=True),
+        "q": _group_chart(updates, ranked, "q", worst, label="Weight of each group over the updates"),
+        "loss": _group_chart(updates, ranked, "loss", worst, label="Loss of each group over the updates"),
         "rows": rows,
         "smoothing": smoothing,
         "n_updates": len(updates),
         "n_last": n_last,
+        "worst": worst if worst in names else "",
     }
+
+
+def worst_language(inputs: Inputs) -> str:
+    """Return the code of the worst language of the split that the headline is about; empty if there is none."""
+    scores = inputs.scores.get(inputs.sources.main_split)
+    return str(main_measure(scores).summary["worst_language"] or "") if scores else ""
 
 
 def fixed_point(losses: Mapping[str, float | None], smoothing: float) -> dict[str, float]:
@@ -188,17 +199,18 @@ def _epoch_row(epoch: dict[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def _group_chart(updates: list[dict[str, Any]], ranked: list[str], key: str, *, label: str, log: bool) -> str:
-    """Draw one line per group; the groups with the largest final weights stand out."""
+def _group_chart(updates: list[dict[str, Any]], ranked: list[str], key: str, worst: str, *, label: str) -> str:
+    """Draw one line per group; those with the largest final weights and the worst language stand out."""
     n_points = max(2, min(MAX_POINTS, MAX_ALL_POINTS // len(ranked)))
+    named = ranked[:N_HEAVIEST] + ([worst] if worst in ranked[N_HEAVIEST:] else [])
+    styles = dict(zip(named, plot.NAMED_STYLES, strict=False))
     lines = []
-    for rank, name in enumerate(ranked):
+    for name in [*named, *(name for name in ranked if name not in named)]:
+        title = f"{name_of(name)} (worst language)" if name == worst else name_of(name)
         points = _points(updates, key, name, n_points)
-        lines.append(
-            plot.Line(name_of(name), points, plot.NAMED_STYLES[rank] if rank < len(plot.NAMED_STYLES) else "faint")
-        )
+        lines.append(plot.Line(title, points, styles.get(name, "faint"), code=name))
     lines.reverse()  # the last is drawn on top
-    return plot.line_plot(lines, label=label, x_name="update", y_format=tick, log=log)
+    return plot.line_plot(lines, label=label, x_name="update", y_format=tick, log=key == "loss")
 
 
 def _points(

@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from asr_dro.report.alignment import align
+from asr_dro.report.alignment import MAX_GRAPHEMES, align
 from asr_dro.report.formats import name_of, number
 from asr_dro.report.inputs import Inputs
 
 MAX_UTTERANCES = 300  # in the whole report: what keeps the file small with many languages
 MOST_PER_LANGUAGE = 5
 FEWEST_PER_LANGUAGE = 2
+MAX_ALL_GRAPHEMES = 100_000  # of all texts together: with many languages, long texts are cut earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,14 @@ def worst_utterances(inputs: Inputs, languages: list[str]) -> list[dict[str, Any
     for row in inputs.utterances:
         by_language.setdefault(row["language"], []).append(row)
     n_shown = max(FEWEST_PER_LANGUAGE, min(MOST_PER_LANGUAGE, MAX_UTTERANCES // max(len(by_language), 1)))
+    most = min(MAX_GRAPHEMES, MAX_ALL_GRAPHEMES // (2 * n_shown * max(len(by_language), 1)))
     entries = []
     for code, rows in by_language.items():
         wrong = sorted(
             (row for row in rows if _cer(row) > 0), key=lambda row: (-_cer(row), -_errors(row), row["utt_id"])
         )
         if wrong:
-            worst = [_prepare(row, inputs.sources.exp_dir, tagged=tagged) for row in wrong[:n_shown]]
+            worst = [_prepare(row, inputs.sources.exp_dir, most, tagged=tagged) for row in wrong[:n_shown]]
             entries.append(
                 {
                     "code": code,
@@ -92,8 +94,8 @@ def audio_link(wav: str, report_dir: Path) -> str:
     return quote(os.path.relpath(wav, report_dir).replace(os.sep, "/"))
 
 
-def _prepare(row: dict[str, str], report_dir: Path, *, tagged: bool) -> WorstUtterance:
-    reference, hypothesis = align(row["reference"], row["hypothesis"])
+def _prepare(row: dict[str, str], report_dir: Path, max_graphemes: int, *, tagged: bool) -> WorstUtterance:
+    reference, hypothesis = align(row["reference"], row["hypothesis"], max_graphemes)
     label = row.get("hypothesis_language", "")
     return WorstUtterance(
         row=row,

@@ -47,7 +47,13 @@ def many_languages(n_languages: int) -> list[str]:
 
 
 def write_experiment(
-    root: Path, languages: tuple[str, ...] | list[str] = MINI, *, n_utterances: int = 12, hostile: bool = False
+    root: Path,
+    languages: tuple[str, ...] | list[str] = MINI,
+    *,
+    n_utterances: int = 12,
+    n_epochs: int = 12,
+    n_updates: int = 300,
+    hostile: bool = False,
 ) -> Experiment:
     """Write a prepared set and an experiment folder with hypotheses.
 
@@ -55,6 +61,8 @@ def write_experiment(
         root: Where ``data/`` and ``exp/`` go.
         languages: Codes; sentences of unknown ones are borrowed from the others.
         n_utterances: Of each language and split; three times as many for training.
+        n_epochs: Lines of ``train.jsonl``.
+        n_updates: Lines of ``groups.jsonl``.
         hostile: Put HTML into a transcript, a hypothesis, an id and the configuration.
     """
     rng = random.Random(1)
@@ -68,7 +76,8 @@ def write_experiment(
     rows += [f"{code}\ttrain\tclip_{index}.mp3\tcannot be decoded" for index, code in enumerate(languages[:5])]
     rows += [f"{languages[0]}\ttest\tclip_9.mp3\tthe sentence is empty after normalisation"]
     (made.data / "quarantine.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    _write_training(made.exp, error, rng, hostile)
+    _write_configuration(made.exp, hostile)
+    _write_logs(made.exp, error, rng, n_epochs, n_updates)
     return made
 
 
@@ -80,6 +89,7 @@ def _write_split(
     made: Experiment, split: str, error: dict[str, float], n_utterances: int, rng: random.Random, hostile: bool
 ) -> None:
     utterances, hypotheses = [], {}
+    amount = {code: 100 ** random.Random(code).random() / 10 for code in error}  # some languages have far more audio
     for code in sorted(error):
         sentence = SENTENCES.get(code) or SENTENCES[sorted(SENTENCES)[sum(map(ord, code)) % len(SENTENCES)]]
         for index in range(n_utterances):
@@ -94,7 +104,10 @@ def _write_split(
             audio = made.data.parent / "audio dir" / code / f"{utt}.flac"
             if split == "test" and index < 3:
                 _write_tone(audio)
-            utterances.append(Utterance(utt, str(audio), text, speaker, code, code, 2 + len(text) / 12))
+            seconds = 2 + len(text) / 12
+            if split == "train":
+                seconds *= amount[code]
+            utterances.append(Utterance(utt, str(audio), text, speaker, code, code, seconds))
             hypotheses[utt] = f"[{tag}] {recognised}" if tag else recognised
     write_data_dir(made.data / split, utterances)
     if split != "train":
@@ -125,7 +138,7 @@ def _write_tone(path: Path) -> None:
         file.writeframes(b"".join(sample.to_bytes(2, "little", signed=True) for sample in samples))
 
 
-def _write_training(exp: Path, error: dict[str, float], rng: random.Random, hostile: bool) -> None:
+def _write_configuration(exp: Path, hostile: bool) -> None:
     config = (
         "encoder: separable_conv\nobjective: ctc_dro\nobjective_conf:\n  smoothing: 0.5\n  step_size: 1e-4\nseed: 1\n"
     )
@@ -140,22 +153,28 @@ def _write_training(exp: Path, error: dict[str, float], rng: random.Random, host
         "host": {"cpu": "Some CPU 3000", "cores": 2, "memory_gb": 16.3, "gpu": None},
     }
     (exp / "environment.json").write_text(json.dumps(environment), encoding="utf-8")
+
+
+def _write_logs(exp: Path, error: dict[str, float], rng: random.Random, n_epochs: int, n_updates: int) -> None:
     with open(exp / "train.jsonl", "w", encoding="utf-8") as file:
-        for epoch in range(1, 13):
-            file.write(json.dumps(_epoch(epoch, error, rng)) + "\n")
+        for epoch in range(1, n_epochs + 1):
+            file.write(json.dumps(_epoch(epoch, n_epochs, error, rng)) + "\n")
     losses = {code: 30 + 120 * rate for code, rate in error.items()}
     goal = dict(zip(losses, ctc_dro_fixed_point(list(losses.values()), 0.5), strict=True))
     with open(exp / "groups.jsonl", "w", encoding="utf-8") as file:
-        for update in range(1, 301):
-            done = 1 - math.exp(-update / 90)
+        for update in range(1, n_updates + 1):
+            done = 1 - math.exp(-update / (0.3 * n_updates))
             q = {code: (1 - done) / len(error) + done * goal[code] for code in error}
-            loss = {code: losses[code] * (1 + 8 * math.exp(-update / 30)) * rng.uniform(0.8, 1.2) for code in error}
+            loss = {
+                code: losses[code] * (1 + 8 * math.exp(-update / (0.1 * n_updates))) * rng.uniform(0.8, 1.2)
+                for code in error
+            }
             file.write(
                 json.dumps({"update": update, "q": q, "loss": loss, "visits": dict.fromkeys(error, update)}) + "\n"
             )
 
 
-def _epoch(epoch: int, error: dict[str, float], rng: random.Random) -> dict[str, object]:
+def _epoch(epoch: int, n_epochs: int, error: dict[str, float], rng: random.Random) -> dict[str, object]:
     rates = {code: min(1.0, rate + math.exp(-epoch / 2.5) * rng.uniform(0.9, 1.1)) for code, rate in error.items()}
     worst = max(rates, key=rates.__getitem__)
     cer = {
@@ -167,7 +186,7 @@ def _epoch(epoch: int, error: dict[str, float], rng: random.Random) -> dict[str,
     return {
         "epoch": epoch,
         "updates": 40 * epoch,
-        "lr": 2e-3 * (1 - epoch / 13),
+        "lr": 2e-3 * (1 - epoch / (n_epochs + 1)),
         "seconds": 14.2,
         "audio_s_per_s": 410.0,
         "padding": 0.03,

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from asr_dro.data.data_dir import Utterance
+from asr_dro.report.confusion import confusion
 from asr_dro.report.inputs import Inputs, Sources
 from asr_dro.report.languages import (
     MAX_BARS,
-    MAX_MATRIX,
     N_WORST_BARS,
-    confusion,
     error_chart,
     headline,
     language_rows,
@@ -83,22 +82,3 @@ def test_many_languages_get_an_overview(n_languages: int, n_bars: int) -> None:
 def test_headline_names_the_worst_language() -> None:
     numbers = headline(inputs([("fin", "fin", "abcd"), ("spa", "", "ab")]))
     assert (numbers["worst_name"], numbers["worst"], numbers["mean"], numbers["lid"]) == ("Spanish", 0.5, 0.25, 0.5)
-
-
-def test_confusion_counts_missing_and_unknown_labels() -> None:
-    triples = [("fin", "fin", ""), ("fin", "est", ""), ("fin", "est", ""), ("spa", "", ""), ("spa", "spa", "")]
-    found = confusion(inputs(triples))
-    assert found is not None
-    assert found["n_wrong"] == 3
-    assert found["pairs"] == [
-        {"language": "fin", "taken_for": "est", "n": 2, "share": 2 / 3},
-        {"language": "spa", "taken_for": "", "n": 1, "share": 1 / 2},
-    ]
-    assert found["matrix"]["columns"] == ["fin", "spa", "est", ""]
-    assert [cell["n"] for cell in found["matrix"]["rows"][0]["cells"]] == [1, 0, 2, 0]
-
-
-def test_no_matrix_for_many_languages() -> None:
-    found = confusion(inputs([(f"l{n:03}", "x", "") for n in range(MAX_MATRIX + 1)]))
-    assert found is not None
-    assert found["matrix"] is None

@@ -67,12 +67,23 @@ def test_a_bar_is_as_long_as_its_value() -> None:
 
 
 def test_columns_fill_the_width_in_order() -> None:
-    columns = [("x", 1.0, 0.25, "worst"), ("y", 0.5, None, "")]
+    columns = [plot.Column("x", "", 1.0, "worst", 0.25), plot.Column("y", "<y>", 0.5, interval=(0.25, 0.75))]
     elements = Elements(plot.column_plot(columns, label="", y_format=str, mean=0.3))
     bars = [attributes for tag, attributes in elements.found if tag == "rect"]
     assert [float(bar["x"] or 0) for bar in bars] == [60, 560]
     assert [float(bar["height"] or 0) for bar in bars] == [1000, 500]
     assert len(elements.of_class("marker")) == 1
+    assert [bar["data-code"] for bar in bars] == ["x", "y"]
+    (whisker,) = elements.of_class("whisker")
+    assert whisker["d"] == "M750.0 750V250"
+
+
+def test_no_interval_sticks_out_of_its_chart() -> None:
+    column = plot.Column("x", "", 0.5, interval=(0.1, 1.3))
+    (whisker,) = Elements(plot.column_plot([column], label="", y_format=str, mean=None)).of_class("whisker")
+    assert float((whisker["d"] or "").split("V")[1]) > 0
+    (whisker,) = Elements(plot.bar(0.5, top=1.0, interval=(0.25, 1.3))).of_class("whisker")
+    assert whisker["d"] == "M250 36V64M250 50H1000M1000 36V64"
 
 
 def test_many_lines_are_drawn_fainter() -> None:
