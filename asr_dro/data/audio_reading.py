@@ -95,6 +95,11 @@ def check_audio_is_there(paths: PackedStrings, origin: Path) -> None:
         )
 
 
+def most_unreadable(utterances: int) -> int:
+    """Return how many of so many utterances may be unreadable before a run ends."""
+    return max(min(_FEW, utterances // 2), int(_SHARE * utterances))
+
+
 class UnreadableUtterances:
     """Names the utterances that cannot be read, each once, and ends a run that lacks more than 1 %.
 
@@ -112,7 +117,7 @@ class UnreadableUtterances:
         """Begin, or go on with, an epoch of so many utterances for this process."""
         if epoch != self._epoch:
             self._epoch, self._number = epoch, 0
-        self._bearable = max(min(_FEW, utterances // 2), int(_SHARE * utterances))
+        self._bearable = most_unreadable(utterances)
 
     def add(self, failures: Mapping[str, str]) -> None:
         """Count the failures of a batch.

@@ -1,31 +1,71 @@
-"""Stage 5: hypotheses of whole sets, in batches sorted by length, with one load of the model."""
+"""Stage 5: hypotheses of whole sets, in batches sorted by length, shared out over processes, GPUs or array jobs.
+
+Finished batches are kept in part files (``parts``), so that a killed decoding goes on, and merged once all are there.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from asr_dro.config import load_yaml
-from asr_dro.data.audio import ClipError
-from asr_dro.data.audio_reading import check_audio_is_there, read_audio
-from asr_dro.data.packed_columns import read_integers, read_strings
+from asr_dro.data.audio_reading import check_audio_is_there
+from asr_dro.data.packed_columns import read_strings
+from asr_dro.data.processes import exclusive
 from asr_dro.decoding.config import DecodeConfig, read_decode_config
+from asr_dro.decoding.fingerprint import decode_fingerprint
+from asr_dro.decoding.parts import PARTS, open_part, part_paths
+from asr_dro.decoding.progress import Progress
+from asr_dro.decoding.shards import Shard, share_out
+from asr_dro.decoding.splits import Split
+from asr_dro.decoding.workers import Order, Share, decode_order, decode_orders
 from asr_dro.errors import UserError
-from asr_dro.experiment import CHECKPOINTS, DECODE_LOG, DECODED, HYPOTHESES, MODEL, SELECTION
-from asr_dro.fileio import atomic_open, write_json
-from asr_dro.fingerprint import content_fingerprint
-from asr_dro.logs import chatter_to_file, log_to_file
+from asr_dro.experiment import CHECKPOINTS, DECODE_LOG, DECODED, HYPOTHESES, MODEL
 
 logger = logging.getLogger(__name__)
 
+_Job = tuple[Split, int]  # a batch of a split, by its number
+
 SPLITS = ("dev", "test")
+LEAST_AUDIO_S = 600.0  # for which another process on the CPU pays: it takes 5 to 20 seconds to start
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What decoding is asked for, and the machine that it may use."""
+
+    data_set: Path
+    experiment: Path
+    config: DecodeConfig
+    folder: Path
+    nj: int
+    ngpu: int
+    splits: list[Split] = field(default_factory=list)
+
+    def order(self, shares: Sequence[Share], number: int = 0, *, alone: bool = True) -> Order:
+        """Return the work of a process.
+
+        Args:
+            shares: What it decodes.
+            number: Which process it is, from 0.
+            alone: Whether there is no other.
+        """
+        common = (self.data_set, self.experiment, self.config, self.folder / DECODE_LOG, shares)
+        if self.ngpu:
+            return Order(*common, device=f"cuda:{number}", readers=max(1, self.nj // self.ngpu))
+        return Order(*common, readers=self.nj - 1 if alone else 0)
 
 
 def decode_sets(
-    data_set: Path, experiment: Path, config_path: Path, *, nj: int, ngpu: int, overwrite: bool = False
+    data_set: Path,
+    experiment: Path,
+    config_path: Path,
+    *,
+    nj: int,
+    ngpu: int,
+    overwrite: bool = False,
+    shard: Shard | None = None,
 ) -> list[Path]:
     """Decode dev and test, leaving out what is decoded already.
 
@@ -33,37 +73,47 @@ def decode_sets(
         data_set: Prepared set with the files of stages 1 to 3.
         experiment: Folder of a finished training.
         config_path: Decoding configuration, conf/decode/<name>.yaml; its name becomes part of the folder's.
-        nj: Processes that read audio.
-        ngpu: 0 decodes on the CPU, anything above on one GPU.
-        overwrite: Decode again what is decoded already.
+        nj: Processes: on the CPU they decode, of a GPU or a shard they read audio.
+        ngpu: 0 decodes on the CPU, otherwise a process on each of so many GPUs.
+        overwrite: Decode again what is decoded already; a decoding that was interrupted goes on all the same.
+        shard: Decode this share of each split only; whoever finds all shares decoded merges them.
 
     Returns:
-        The files of hypotheses, one per split that holds an utterance.
+        The files of hypotheses, one per split that holds an utterance; of a shard they may not be there yet.
 
     Raises:
-        UserError: If the training is not finished, the configuration has mistakes, or audio is missing.
+        UserError: If the training is not finished, the configuration has mistakes, audio is missing, or finished parts
+            do not fit together.
     """
     config = read_decode_config(config_path)
     if not (experiment / CHECKPOINTS / MODEL).exists():
         raise UserError(f"{experiment} holds no trained model; run stage 4 first")
-    outputs, waiting = [], []
-    for split in SPLITS:
-        if _is_empty(data_set / split / "wav.scp"):
-            logger.warning("%s holds no utterance: there is nothing to decode", data_set / split)
+    folder = experiment / f"decode_{config_path.stem}"
+    if shard is not None:
+        _check_shard_alone(folder, ngpu=ngpu, overwrite=overwrite)
+    stage = _Stage(data_set, experiment, config, folder, nj, ngpu)
+    for name in SPLITS:
+        if _is_empty(data_set / name / "wav.scp"):
+            logger.warning("%s holds no utterance: there is nothing to decode", data_set / name)
             continue
-        folder = experiment / f"decode_{config_path.stem}" / split
-        made_from = decode_fingerprint(data_set, experiment, config_path, split)
-        outputs.append(folder / HYPOTHESES)
-        done = folder / DECODED
-        if not overwrite and done.exists() and _is_done(load_yaml(done), made_from, data_set / split):
-            logger.info("%s is decoded already", folder)
-        else:
-            waiting.append((split, folder, made_from))
-    for split, _, _ in waiting:
-        check_audio_is_there(read_strings(data_set / split / "wav.scp")[1], data_set / split / "wav.scp")
-    if waiting:
-        _decode(data_set, experiment, config, waiting, nj=nj, ngpu=ngpu)
-    return outputs
+        made_from = decode_fingerprint(data_set, experiment, config, name)
+        stage.splits.append(Split(data_set, name, folder / name, made_from, config))
+    if shard is None:
+        with exclusive(folder / PARTS):
+            _decode_all(stage, overwrite=overwrite)
+    else:
+        _decode_shard(stage, shard)
+    return [split.folder / HYPOTHESES for split in stage.splits]
+
+
+def _check_shard_alone(folder: Path, *, ngpu: int, overwrite: bool) -> None:
+    problems = []
+    if overwrite:
+        problems.append(f"--overwrite is for a whole decoding; to decode shards again, remove {folder} first")
+    if ngpu > 1:
+        problems.append(f"--ngpu {ngpu}: a shard is decoded on one GPU; for several, give each a shard of its own")
+    if problems:
+        raise UserError("--shard:\n  " + "\n  ".join(problems))
 
 
 def _is_empty(path: Path) -> bool:
@@ -71,62 +121,107 @@ def _is_empty(path: Path) -> bool:
     return path.exists() and path.stat().st_size == 0
 
 
-def _decode(
-    data_set: Path,
-    experiment: Path,
-    config: DecodeConfig,
-    waiting: Sequence[tuple[str, Path, str]],
-    *,
-    nj: int,
-    ngpu: int,
-) -> None:
-    """Load the model and decode the splits that wait: (name, folder to write, what it is made from)."""
-    log = waiting[0][1].parent / DECODE_LOG
-    with log_to_file(log):
-        with chatter_to_file(log):  # torch and ESPnet cost 10 to 20 seconds to import: only now
-            from asr_dro.decoding.inference import Recognizer
-
-        recognizer = Recognizer(data_set, experiment, config, ngpu=ngpu)
-        for split, folder, made_from in waiting:
-            hypotheses, unreadable = recognizer.decode_split(split, nj=nj)
-            with atomic_open(folder / HYPOTHESES) as file:
-                file.writelines(f"{utt_id} {hypotheses[utt_id]}".rstrip() + "\n" for utt_id in sorted(hypotheses))
-            done = {"made_from": made_from, "utterances": len(hypotheses), "unreadable": unreadable}
-            write_json(folder / DECODED, done)
-            logger.info("decoded %d utterances -> %s", len(hypotheses) - len(unreadable), folder / HYPOTHESES)
-            if unreadable:
-                logger.warning("%s: %d hypotheses are empty: audio cannot be read", split, len(unreadable))
-
-
-def _is_done(done: Mapping[str, Any], made_from: str, folder: Path) -> bool:
-    """Tell whether a split is decoded: from the same inputs, and no audio has been mended since.
-
-    Args:
-        done: What was written after decoding.
-        made_from: Fingerprint of the inputs as they are now.
-        folder: The split in the prepared set.
-    """
-    if done.get("made_from") != made_from:
-        return False
-    unreadable = done.get("unreadable")
-    if not unreadable:
-        return True
-    utt_ids, paths = read_strings(folder / "wav.scp")
-    lengths = read_integers(folder / "utt2num_samples")[1]
-    for position, utt_id in enumerate(utt_ids):
-        if utt_id in unreadable:
-            with contextlib.suppress(ClipError):
-                read_audio(paths[position], int(lengths[position][0]))
-                return False
-    return True
+def _decode_all(stage: _Stage, *, overwrite: bool) -> None:
+    """Decode what no part file has, with all processes or GPUs, and merge."""
+    waiting = []
+    for split in stage.splits:
+        if split.is_done():
+            if not overwrite:
+                logger.info("%s is decoded already", split.folder)
+                continue
+            split.remove_parts()
+            (split.folder / DECODED).unlink()  # from here on it is a decoding that was begun, and would go on
+        waiting.append(split)
+    left: list[_Job] = []
+    for split in waiting:
+        for path in part_paths(split.parts, split.name):
+            with open_part(path, split.made_from) as part:  # waits for whoever is still decoding a shard
+                part.forget(split.mended(part.batches))
+        finished = split.finished_numbers()
+        left += [(split, number) for number in range(len(split.batches)) if number not in finished]
+    shares = share_out([split.costs[number] for split, number in left], _processes(stage, left))
+    orders = [
+        stage.order(_shares([left[place] for place in share], f"local-{process}"), process, alone=len(shares) == 1)
+        for process, share in enumerate(shares)
+        if share
+    ]
+    _work(orders, total_s=sum(sum(split.audio_s) for split in waiting))
+    for split in waiting:
+        split.merge()
 
 
-def decode_fingerprint(data_set: Path, experiment: Path, config_path: Path, split: str) -> str:
-    """Hash what hypotheses depend on; the weights by the hash that training wrote beside them."""
-    files = {
-        "model": experiment / CHECKPOINTS / SELECTION,
-        "config": config_path,
-        "audio": data_set / split / "wav.scp",
-        "lengths": data_set / split / "utt2num_samples",
-    }
-    return content_fingerprint(files, version="1")
+def _decode_shard(stage: _Stage, shard: Shard) -> None:
+    """Decode one share of each split; merge the splits of which every batch is there."""
+    name = f"{shard.number}-of-{shard.total}"
+    waiting = [split for split in stage.splits if not split.is_done()]
+    mine: list[_Job] = []
+    left: list[_Job] = []
+    for split in waiting:
+        with open_part(_part_path(split, name), split.made_from) as part:
+            part.forget(split.mended(part.batches))
+        finished = split.finished_numbers()
+        share = share_out(split.costs, shard.total)[shard.number - 1]
+        mine += [(split, number) for number in share]
+        left += [(split, number) for number in share if number not in finished]
+    if left:
+        _work([stage.order(_shares(left, name))], total_s=_audio_s(mine))
+    for split in stage.splits:
+        if split not in waiting:
+            logger.info("%s is decoded already", split.folder)
+            continue
+        with exclusive(split.parts):
+            _merge_if_whole(split, shard)
+
+
+def _merge_if_whole(split: Split, shard: Shard) -> None:
+    finished = split.finished_numbers()
+    if split.is_done():
+        logger.info("%s: the process of another shard has merged them", split.folder)
+        split.remove_parts()
+    elif len(finished) < len(split.batches):
+        numbers = (shard, len(finished), len(split.batches))
+        logger.info("%s: shard %s is decoded; with it there are %d of %d batches", split.folder, *numbers)
+    else:
+        split.merge()
+
+
+def _processes(stage: _Stage, left: Sequence[_Job]) -> int:
+    """Return how many processes pay for what is left to decode."""
+    if stage.ngpu:
+        return min(stage.ngpu, max(1, len(left)))
+    return min(stage.nj, 1 + int(_audio_s(left) / LEAST_AUDIO_S))
+
+
+def _shares(jobs: Sequence[_Job], name: str) -> list[Share]:
+    """Return jobs split by split, with part files of this name."""
+    splits = list(dict.fromkeys(split.name for split, _ in jobs))
+    shares = []
+    for wanted in splits:
+        numbers = [number for split, number in jobs if split.name == wanted]
+        split = next(split for split, _ in jobs if split.name == wanted)
+        batches = {number: split.batches[number] for number in numbers}
+        audio_s = {number: split.audio_s[number] for number in numbers}
+        shares.append(Share(split.name, split.made_from, _part_path(split, name), batches, audio_s))
+    return shares
+
+
+def _part_path(split: Split, name: str) -> Path:
+    return split.parts / f"{split.name}.{name}.jsonl"
+
+
+def _audio_s(jobs: Iterable[_Job]) -> float:
+    return sum(split.audio_s[number] for split, number in jobs)
+
+
+def _work(orders: Sequence[Order], *, total_s: float) -> None:
+    """Decode, with a progress bar over what is left of so many seconds of audio."""
+    if not orders:
+        return
+    for data_set, name in {(order.data_set, share.split) for order in orders for share in order.shares}:
+        check_audio_is_there(read_strings(data_set / name / "wav.scp")[1], data_set / name / "wav.scp")
+    left_s = sum(sum(share.audio_s.values()) for order in orders for share in order.shares)
+    with Progress("decode", total_s, total_s - left_s) as progress:
+        if len(orders) == 1:
+            decode_order(orders[0], progress.add)
+        else:
+            decode_orders(orders, progress.add)

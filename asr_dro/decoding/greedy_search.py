@@ -4,15 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
+from asr_dro.decoding.frame_times import BestPath, best_paths, tokens_of
 from asr_dro.decoding.search import Found, Search, SearchSetup
+from asr_dro.errors import UserError
 
 
 def build(setup: SearchSetup) -> Search:
-    """Build the search."""
+    """Build the search.
+
+    Raises:
+        UserError: If times are asked for of a model that does not know them.
+    """
+    model = setup.model
+    if setup.config.times and model.ctc is None:
+        raise UserError("times: this model writes with a decoder, which does not say when it heard a token")
 
     def search(speech: Tensor, lengths: Tensor, languages: Sequence[str]) -> list[list[Found]]:
-        return [[Found(tokens)] for tokens in setup.model.greedy(speech, lengths)]
+        return [[Found(tokens)] for tokens in model.greedy(speech, lengths)]
 
-    return search
+    def timed_search(speech: Tensor, lengths: Tensor, languages: Sequence[str]) -> list[list[Found]]:
+        paths = best_paths(*model.ctc_logits(speech, lengths))
+        return [[timed(path, model.blank_id)] for path in paths]
+
+    return timed_search if setup.config.times else search
+
+
+def timed(path: BestPath, blank: int) -> Found:
+    """Return the hypothesis of a path: its tokens with frames and confidences, its score the path's."""
+    tokens = tokens_of(path, blank)
+    return Found(
+        [token.label for token in tokens],
+        score=float(np.log(path.posteriors.astype(np.float64)).sum()),
+        frames=[(token.start, token.stop) for token in tokens],
+        confidences=[token.confidence for token in tokens],
+    )
