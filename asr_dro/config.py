@@ -24,6 +24,7 @@ from asr_dro.fileio import atomic_open
 from asr_dro.objectives import check_objective
 from asr_dro.training.augmentation import check_augmentation
 from asr_dro.training.finetuning import check_finetuning
+from asr_dro.training.heads import WHISPER, read_heads
 
 REPOSITORY = Path(os.environ.get("ASR_DRO_ROOT", Path(__file__).resolve().parent.parent))
 
@@ -47,6 +48,7 @@ KEYS: dict[str, tuple[type | None, ...]] = {
     "decoder": (str, None),
     "decoder_conf": (dict,),
     "ctc_conf": (dict,),
+    "model_conf": (dict,),
     "init": (str, None),
     "init_param": (list,),
     # optimisation, ESPnet's names
@@ -154,7 +156,7 @@ def parse_overrides(arguments: str) -> dict[str, Any]:
 def compose(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge mappings, later ones winning key by key at every depth, and check the result.
 
-    A decoder without a checkpoint of its own takes the encoder's.
+    Whisper's decoder without a checkpoint of its own takes the encoder's.
 
     Raises:
         UserError: With every problem found, one a line.
@@ -163,13 +165,14 @@ def compose(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for part in parts:
         composed = _merge(composed, part)
     encoder, decoder = composed.get("encoder_conf", {}), composed.get("decoder_conf", {})
-    if composed.get("decoder") and isinstance(encoder, Mapping) and isinstance(decoder, Mapping):
+    if composed.get("decoder") == WHISPER and isinstance(encoder, Mapping) and isinstance(decoder, Mapping):
         composed["decoder_conf"] = {key: encoder[key] for key in ("checkpoint",) if key in encoder} | {**decoder}
     problems = find_problems(composed)
     problems += _problems_of(lambda: check_objective(composed["objective"], composed.get("objective_conf", {})))
     problems += _problems_of(lambda: BatchingConfig.from_mapping(composed["batching"]))
     problems += _problems_of(lambda: check_augmentation({**composed.get("augmentation", {})}))
     problems += _problems_of(lambda: check_finetuning(composed))
+    problems += _problems_of(lambda: read_heads(composed))
     if problems:
         raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
     return composed

@@ -14,6 +14,7 @@ from espnet2.tasks import abs_task, asr
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 
+from asr_dro.decoders.transformer import TransformerDecoder
 from asr_dro.decoders.whisper import WhisperDecoder
 from asr_dro.encoders.identity import IdentityEncoder
 from asr_dro.encoders.normalization import PerUtteranceNormalization
@@ -37,7 +38,7 @@ from asr_dro.training.trainer import GroupRobustTrainer
 from asr_dro.training.utterances import UtteranceTable
 
 MODEL = "group_robust"
-DECODERS = {"whisper": WhisperDecoder}  # ESPnet's own give no loss per utterance
+DECODERS = {"transformer": TransformerDecoder, "whisper": WhisperDecoder}  # ESPnet's own give no loss per utterance
 
 
 def register() -> None:

@@ -46,6 +46,7 @@ STAND_INS = {
     "mms": StandIn("--encoder_conf checkpoint={tiny}/xlsr"),
     "mms_1b": StandIn("--encoder_conf checkpoint={tiny}/xlsr"),
     "separable_conv": StandIn("--encoder_conf channels=8 --encoder_conf blocks=1"),
+    "separable_conv_hybrid": StandIn("--encoder_conf channels=8 --encoder_conf blocks=1 --decoder_conf linear_units=8"),
     "wav2vec2_fairseq": StandIn("--encoder_conf checkpoint={tiny}/xlsr.pt"),
     "whisper": StandIn("--encoder_conf checkpoint={tiny}/whisper", data="whisper"),
     "whisper_ctc": StandIn("--encoder_conf checkpoint={tiny}/whisper"),

@@ -153,14 +153,15 @@ def check_tokens(config: DataConfig, *, decoder: str | None) -> None:
         decoder: The model's decoder; None: CTC.
 
     Raises:
-        UserError: If CTC is to write Whisper's tokens, or Whisper's decoder others.
+        UserError: If another head is to write Whisper's tokens, or Whisper's decoder others.
     """
     kind = config.tokens.type
-    if decoder is None and kind in WHISPER_TYPES:
+    if decoder != "whisper" and kind in WHISPER_TYPES:
+        other = "CTC" if decoder is None else f"decoder {decoder}"
         raise UserError(
-            f"tokens.type {kind} is for a model with decoder whisper, not for CTC: choose another --data-conf"
+            f"tokens.type {kind} is for a model with decoder whisper, not for {other}: choose another --data-conf"
         )
-    if decoder is not None and kind not in WHISPER_TYPES:
+    if decoder == "whisper" and kind not in WHISPER_TYPES:
         raise UserError(
             f"decoder {decoder} writes tokens of type {' or '.join(WHISPER_TYPES)}, not {kind}: --data-conf whisper"
         )

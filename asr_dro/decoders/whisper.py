@@ -19,11 +19,11 @@ from espnet2.asr.decoder.abs_decoder import AbsDecoder
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from asr_dro.data.tokens import TOKENS, is_whisper_vocabulary, tag_language
 from asr_dro.data.whisper_tokens import AFTER_LANGUAGES, END, NO_TIMESTAMPS, START, TRANSCRIBE
-from asr_dro.decoders.whisper_states import Memory, decoder_states
+from asr_dro.decoders.steps import Windows, cross_entropies, greedy_labels
+from asr_dro.decoders.whisper_states import Memory, WhisperSteps, decoder_states
 from asr_dro.encoders import whisper_weights
 from asr_dro.encoders.pretrained import find_checkpoint
 from asr_dro.encoders.whisper import window_size
@@ -155,17 +155,11 @@ class WhisperDecoder(AbsDecoder):  # type: ignore[misc]  # ESPnet has no type in
             label_lengths: Number of labels, (B,).
         """
         unfit = (label_lengths > self.most_labels) | (encoder_lengths > self.most_frames)
-        own = torch.arange(labels.size(1), device=labels.device) < label_lengths[:, None]
-        labels, own = labels[:, : self.most_labels], own[:, : self.most_labels]
+        labels = labels[:, : self.most_labels]
         inputs = functional.pad(labels[:, :-1], (1, 0), value=self.start).clamp(min=0)
         scores, _ = self(encoder_out, encoder_lengths, inputs, label_lengths)
-        losses = functional.cross_entropy(
-            scores.float().transpose(1, 2),  # (B, V, L), fp32 whatever the decoder's precision
-            labels.clamp(min=0),
-            reduction="none",
-            label_smoothing=self.label_smoothing if self.training else 0.0,
-        )
-        losses = losses.masked_fill(~own, 0.0).sum(dim=1)
+        smoothing = self.label_smoothing if self.training else 0.0
+        losses = cross_entropies(scores, labels.clamp(min=0), label_lengths, smoothing)
         if self.reduction == "mean":
             losses = losses / label_lengths.clamp(min=1)
         return losses.masked_fill(unfit, 0.0), unfit
@@ -183,48 +177,36 @@ class WhisperDecoder(AbsDecoder):  # type: ignore[misc]  # ESPnet has no type in
         Returns:
             Labels of each utterance, without ``<|endoftext|>``.
         """
+        windows = self.windows(encoder_out, encoder_lengths)
+        # A label per frame is more than speech can need, and bounds what an untrained network writes.
+        limits = (len(self.forbidden) + windows.lengths).clamp(max=self.most_labels)
+        written = iter(greedy_labels(self.begin(windows.frames, windows.lengths), self, limits.tolist()))
+        return [self.join([next(written) for _ in range(count)]) for count in windows.counts]
+
+    def windows(self, encoder_out: Tensor, encoder_lengths: Tensor) -> Windows:
+        """Cut utterances (B, T, H) that are longer than Whisper's window into equal parts."""
         sizes = encoder_lengths.tolist()
-        windows = [
+        cut = [
             frames[:size].split(window_size(size, self.most_frames))
             for frames, size in zip(encoder_out, sizes, strict=True)
         ]
-        pieces = [piece for cut in windows for piece in cut]
+        pieces = [piece for one in cut for piece in one]
         lengths = torch.tensor([len(piece) for piece in pieces], device=encoder_out.device)
-        written = iter(self._search(Memory.of(pad_sequence(pieces, batch_first=True), lengths), lengths))
-        prompt = len(self.forbidden) - 1
-        hypotheses = []
-        for cut in windows:
-            parts = [next(written) for _ in cut]
-            hypotheses.append([*parts[0], *(token for part in parts[1:] for token in part[prompt:])])
-        return hypotheses
+        return Windows(pad_sequence(pieces, batch_first=True), lengths, [len(one) for one in cut])
 
-    def _search(self, memory: Memory, lengths: Tensor) -> list[list[int]]:
-        """Search greedily in windows (B, T, H) of so many frames (B,)."""
-        # A label per frame is more than speech can need, and bounds what an untrained network writes.
-        limits = (len(self.forbidden) + lengths).clamp(max=self.most_labels).tolist()
-        written: list[list[int]] = [[] for _ in limits]
-        rows = list(range(len(limits)))  # those in the batch; some of them may have ended
-        cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        inputs = torch.full((len(rows), 1), self.start, device=memory.frames.device)
-        running = set(rows)
-        for place in range(self.most_labels):
-            scores = self._scores(decoder_states(self.model, inputs, memory, cache))[:, 0]  # (B, V)
-            forbidden = self.forbidden[min(place, len(self.forbidden) - 1)]
-            best = scores.masked_fill(forbidden, -torch.inf).argmax(dim=-1)
-            for row, token in zip(rows, best.tolist(), strict=True):
-                if row in running and token != self.end:
-                    written[row].append(token)
-                if token == self.end or len(written[row]) >= limits[row]:
-                    running.discard(row)
-            if not running:
-                break
-            if 2 * len(running) <= len(rows):  # a copy of the caches pays for itself only now and then
-                kept = torch.tensor([place for place, row in enumerate(rows) if row in running], device=best.device)
-                rows = [row for row in rows if row in running]
-                memory, best = memory.select(kept), best[kept]
-                cache.batch_select_indices(kept)
-            inputs = best[:, None]
-        return written
+    def join(self, parts: Sequence[Sequence[int]]) -> list[int]:
+        """Return the labels of an utterance from those of its windows: the first one names the language."""
+        prompt = len(self.forbidden) - 1
+        return [*parts[0], *(label for part in parts[1:] for label in part[prompt:])]
+
+    def begin(self, frames: Tensor, lengths: Tensor) -> WhisperSteps:
+        """Return a search at its beginning, one row for each window.
+
+        Args:
+            frames: Encoder output, (B, T, H), of at most a window each.
+            lengths: Its frames, (B,).
+        """
+        return WhisperSteps(self.model, Memory.of(frames, lengths))
 
     def _scores(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.model.embed_tokens.weight)

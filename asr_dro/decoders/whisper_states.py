@@ -1,6 +1,6 @@
 """The computation of Whisper's decoder, layer by layer: transformers' own has no mask for the encoder's frames.
 
-Shapes: ``B`` utterances, ``L`` inputs, ``T`` encoder frames, ``H`` hidden units.
+Shapes: ``B`` utterances, ``R`` rows (hypotheses), ``L`` inputs, ``T`` encoder frames, ``H`` hidden units, ``V`` tokens.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.cache_utils import EncoderDecoderCache
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
@@ -76,3 +76,35 @@ def decoder_states(
         )
     output: Tensor = network.layer_norm(hidden)
     return output
+
+
+class WhisperSteps:
+    """Hypotheses on their way through the decoder, with keys and values of what is written and heard kept.
+
+    Args:
+        network: The decoder.
+        memory: What it attends to.
+    """
+
+    def __init__(self, network: WhisperDecoder, memory: Memory) -> None:
+        self.network = network
+        self.memory = memory
+        self.cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Return log-probabilities (R, V) of what follows, after reading one more token in each row (R,)."""
+        hidden = decoder_states(self.network, tokens[:, None], self.memory, self.cache)[:, 0]
+        return functional.linear(hidden, self.network.embed_tokens.weight).float().log_softmax(dim=-1)
+
+    def select(self, rows: Tensor, utterances: Tensor | None = None) -> None:
+        """Go on with some rows, in this order; one row may become several.
+
+        Args:
+            rows: Numbers of rows.
+            utterances: Numbers of the utterances that they belong to, if not all go on.
+        """
+        if utterances is None and len(rows) == len(self.memory.frames):  # rows change places within their utterance
+            self.cache.self_attention_cache.batch_select_indices(rows)
+            return
+        self.memory = self.memory.select(rows)
+        self.cache.batch_select_indices(rows)

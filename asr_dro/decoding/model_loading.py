@@ -52,7 +52,10 @@ CLASSES: Mapping[str, Mapping[str, str]] = {
         "whisper": "asr_dro.encoders.whisper.WhisperEncoder",
     },
     "postencoder": {},
-    "decoder": {"whisper": "asr_dro.decoders.whisper.WhisperDecoder"},
+    "decoder": {
+        "transformer": "asr_dro.decoders.transformer.TransformerDecoder",
+        "whisper": "asr_dro.decoders.whisper.WhisperDecoder",
+    },
 }
 
 _LONGEST_MESSAGE = 500  # characters of what torch says about weights that do not fit, which may be a line per tensor

@@ -89,8 +89,8 @@ class Transcriber:
         self.cutting = cutting or Cutting()
         self.samples_per_batch = round(seconds_per_batch * SAMPLE_RATE_HZ)
         self.progress = progress
-        # A decoder writes tokens without saying when it heard them.
-        self.step = 0 if self.model.decoder is not None else samples_per_frame(self.model.lengths)
+        # A decoder writes tokens without saying when it heard them; a hybrid is transcribed with its CTC.
+        self.step = 0 if self.model.ctc is None else samples_per_frame(self.model.lengths)
 
     def transcribe(self, files: Iterable[Path]) -> Iterator[tuple[Path, Outcome]]:
         """Yield each file with its transcript, or with why it has none, in the order given.

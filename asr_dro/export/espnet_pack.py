@@ -91,7 +91,9 @@ def espnet_config(arguments: Mapping[str, Any]) -> dict[str, Any]:
         config |= {part: arguments.get(part), f"{part}_conf": arguments.get(f"{part}_conf") or {}}
     pieces = _has_pieces(arguments["token_list"])
     config |= {"token_type": "bpe" if pieces else "char", "bpemodel": _PIECES if pieces else None}
-    config |= {"model": "espnet", "model_conf": {"ctc_weight": 1.0}, "ctc_conf": arguments.get("ctc_conf") or {}}
+    weights = arguments.get("model_conf") or {}
+    kept = {"ctc_weight": 1.0} | {key: weights[key] for key in ("ctc_weight", "lsm_weight") if weights.get(key)}
+    config |= {"model": "espnet", "model_conf": kept, "ctc_conf": arguments.get("ctc_conf") or {}}
     config |= {"init": None, "cleaner": None, "g2p": None, "non_linguistic_symbols": None}
     plain: dict[str, Any] = json.loads(json.dumps(config))  # lists in place of tuples
     return plain

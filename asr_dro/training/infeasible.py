@@ -1,8 +1,9 @@
 """Which utterances have labels that do not fit, told before a training begins.
 
 With CTC those are the utterances with more labels than frames, with a decoder those with more labels, or longer audio,
-than it takes. They have no loss, so training leaves them out. If a group loses many, its objective sees an easier group
-than there is: a network with fewer frames per second less often, or with longer pieces of text as tokens, keeps them.
+than it takes, and with both those of either. They have no loss, so training leaves them out. If a group loses many, its
+objective sees an easier group than there is: a network with fewer frames per second less often, or with longer pieces
+of text as tokens, keeps them.
 
 Shapes: ``N`` utterances.
 """
@@ -34,12 +35,11 @@ def infeasible_utterances(model: GroupRobustASRModel, dataset: SpeechDataset) ->
     frames = model.output_lengths(samples)
     if frames is None:
         return None
-    infeasible: NDArray[np.bool_]
+    infeasible: NDArray[np.bool_] = np.zeros(len(samples), dtype=bool)
     if model.decoder is not None:
-        infeasible = (dataset.labels.counts > model.decoder.most_labels) | (frames.numpy() > model.decoder.most_frames)
-        return infeasible
-    needed = dataset.labels.counts + dataset.labels.repeats
-    infeasible = needed > frames.numpy()
+        infeasible |= (dataset.labels.counts > model.decoder.most_labels) | (frames.numpy() > model.decoder.most_frames)
+    if model.ctc is not None:
+        infeasible |= dataset.labels.counts + dataset.labels.repeats > frames.numpy()
     return infeasible
 
 
@@ -63,7 +63,7 @@ def warn_about_infeasible(model: GroupRobustASRModel, dataset: SpeechDataset, sp
         return
     worst = sorted(np.flatnonzero(lost), key=lambda group: -lost[group] / total[group])
     shown = ", ".join(f"{names[group]} {lost[group]} of {total[group]}" for group in worst[:MOST_GROUPS])
-    reason = "more labels than frames" if model.decoder is None else "more labels or frames than the decoder takes"
+    reason = "more labels than frames" if model.ctc is not None else "more labels or frames than the decoder takes"
     more = f", and {len(worst) - MOST_GROUPS} more" if len(worst) > MOST_GROUPS else ""
     logger.warning(
         "%s: %d of %d utterances have %s and are left out: %s%s",

@@ -32,6 +32,7 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         group_names: Names of the groups; the position is the index in the batch field ``group``.
         precision: Of the forward pass, in training, on dev and in decoding: ``fp32``, ``bf16`` or ``fp16``. Features
             of signal processing and losses are fp32 whatever it is.
+        lsm_weight: Share of each target of ESPnet's decoder that is spread over all tokens, in training only.
         **kwargs: Arguments of ``ESPnetASRModel``.
     """
 
@@ -42,6 +43,7 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         objective_conf: dict[str, Any],
         group_names: Sequence[str],
         precision: str = "fp32",
+        lsm_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
         # ESPnet's own CER leaves out spaces and decodes padding; the trainer measures it properly.
@@ -52,6 +54,8 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         use_true_masks(self)
         if self.decoder is not None:
             self.decoder.use_tokens(self.token_list)
+            if lsm_weight:  # Whisper's has an option of its own
+                self.decoder.label_smoothing = lsm_weight
         elif is_whisper_vocabulary(self.token_list):
             raise UserError("CTC has no use for Whisper's tokens; prepare the data with another --data-conf")
         self.lengths = chain([self.frontend, self.preencoder, self.encoder, self.postencoder])
@@ -95,7 +99,8 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
     def utterance_losses(self, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return the loss of each utterance (B,) and whether its labels do not fit its frames, or it has no audio (B,).
 
-        The loss is CTC's, or the cross-entropy of the decoder where there is one.
+        The loss is CTC's, or the cross-entropy of the decoder, or of both ``ctc_weight`` times the one and the rest the
+        other; an utterance that does not fit one of them is left out.
         """
         names = ("speech", "speech_lengths", "text", "text_lengths")
         self._infeasible = batch["unreadable"]
@@ -148,23 +153,26 @@ class GroupRobustASRModel(ESPnetASRModel):  # type: ignore[misc]  # ESPnet has n
         """Return the decoder's losses (B,); those of utterances that do not fit it are 0 and marked as infeasible."""
         losses, unfit = self.decoder.utterance_losses(encoder_out, encoder_out_lens, ys_pad, ys_pad_lens)
         self._infeasible = self._infeasible | unfit
-        if not self.training:
+        if not self.training and self.ctc is None:
             self._hypotheses = self.decoder.greedy(encoder_out, encoder_out_lens)
         return losses, None, None, None
+
+    def encode_frames(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return encoder output (B, T, H), without that of intermediate layers, and lengths (B,) in frames."""
+        encoder_out, lengths = self.encode(speech, speech_lengths)
+        return encoder_out[0] if isinstance(encoder_out, tuple) else encoder_out, lengths
 
     def ctc_logits(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Return unnormalised CTC scores (B, T, V) and lengths (B,) in encoder frames."""
         with self.autocast():
-            encoder_out, lengths = self.encode(speech, speech_lengths)
-            if isinstance(encoder_out, tuple):  # with outputs of intermediate layers
-                encoder_out = encoder_out[0]
+            encoder_out, lengths = self.encode_frames(speech, speech_lengths)
             return self.ctc.ctc_lo(encoder_out).float(), lengths
 
     @torch.no_grad()
     def greedy(self, speech: Tensor, speech_lengths: Tensor) -> list[list[int]]:
-        """Return the greedy hypothesis of each utterance as token indices."""
-        if self.decoder is not None:
+        """Return the greedy hypothesis of each utterance as token indices: CTC's, or the decoder's without CTC."""
+        if self.ctc is None:
             with self.autocast():
-                return list(self.decoder.greedy(*self.encode(speech, speech_lengths)))
+                return list(self.decoder.greedy(*self.encode_frames(speech, speech_lengths)))
         logits, lengths = self.ctc_logits(speech, speech_lengths)
         return ctc_greedy(logits, lengths, blank=self.blank_id)

@@ -190,9 +190,9 @@ def test_they_are_refused_before_stage_1(model: str, data: str, refused: bool, m
 
 
 def test_other_decoders_are_refused(whisper_set: Path, tmp_path: Path, checkpoint: Path) -> None:
-    config = compose_whisper(checkpoint, "--decoder transformer --decoder_conf blocks=3")
+    config = compose_whisper(checkpoint, "--decoder rnn --decoder_conf blocks=3")
     write_run_config(tmp_path / TRAIN_CONFIG, config)
-    with pytest.raises(UserError, match="decoder: 'transformer' is unknown; allowed: whisper"):
+    with pytest.raises(UserError, match="decoder: 'rnn' is unknown; allowed: transformer, whisper"):
         train(whisper_set, tmp_path, ngpu=0)
     assert json.loads(json.dumps(load_yaml(tmp_path / TRAIN_CONFIG))) == config
 
