@@ -1,0 +1,80 @@
+"""What explains the errors: the section that shows ``analysis.json``, if ``asr_dro.bin.analyze`` wrote one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asr_dro.analysis.associations import describe, too_few
+from asr_dro.analysis.text import facts_in_words, kinds_in_words
+from asr_dro.errors import UserError
+from asr_dro.report.alignment import align
+from asr_dro.report.formats import name_of, number
+from asr_dro.report.utterances import audio_link
+
+FILE_NAME = "analysis.json"  # beside the split's scores.json
+MOST_SUSPECTS = 30
+N_CONFUSIONS = 8
+
+
+def analysis_section(path: Path, report_dir: Path) -> dict[str, Any] | None:
+    """Prepare the section.
+
+    Args:
+        path: ``analysis.json`` of the report's main split.
+        report_dir: The folder of the report, from which audio is linked.
+
+    Returns:
+        ``languages`` (the bad ones: ``code``, ``name``, ``error``, ``facts``, ``kinds``, ``findings``),
+        ``associations`` (sentences), ``suspects``, ``n_suspects``, ``n_more``; None without the file.
+
+    Raises:
+        UserError: If the file is not an analysis.
+    """
+    try:
+        analysis = json.loads(path.read_text(encoding="utf-8"))
+        return _prepare(analysis, report_dir)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not an analysis ({error!r}); remove it or make it again with bin.analyze") from error
+
+
+def _prepare(analysis: Mapping[str, Any], report_dir: Path) -> dict[str, Any]:
+    languages = [
+        {
+            "code": entry["language"],
+            "name": name_of(entry["language"]),
+            "error": entry["error"],
+            "facts": facts_in_words(entry),
+            "kinds": kinds_in_words(entry, N_CONFUSIONS),
+            "findings": [finding["text"] for finding in entry["findings"]],
+        }
+        for entry in analysis["languages"]
+        if entry["is_bad"]
+    ]
+    n_scored = sum(entry["error"] is not None for entry in analysis["languages"])
+    return {
+        "languages": languages,
+        "associations": [describe(one) for one in analysis["associations"]],
+        "too_few": "" if analysis["associations"] else too_few(n_scored),
+        "suspects": [_suspect(one, report_dir) for one in analysis["suspects"][:MOST_SUSPECTS]],
+        "n_suspects": analysis["n_suspects"],
+        "n_more": analysis["n_suspects"] - min(MOST_SUSPECTS, len(analysis["suspects"])),
+    }
+
+
+def _suspect(one: Mapping[str, Any], report_dir: Path) -> dict[str, Any]:
+    reference, hypothesis = align(one["reference"], one["hypothesis"])
+    return {
+        "utt_id": one["utt_id"],
+        "name": name_of(one["language"]),
+        "reasons": list(one["reasons"].values()),
+        "cer": number(one["cer"]),
+        "duration_s": number(one["duration_s"]),
+        "reference": reference,
+        "hypothesis": hypothesis,
+        "audio": audio_link(one["wav"], report_dir),
+    }
