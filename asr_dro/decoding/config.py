@@ -12,6 +12,7 @@ from asr_dro.errors import UserError, unknown_keys
 
 SEARCHES = ("greedy", "beam", "attention", "joint")
 LANGUAGES = ("recognised", "given")
+LANGUAGE_IN_PATH = "{language}"  # in the paths of lm and word_list
 _KEYS_OF = {  # keys that only some searches have
     "beam_size": ("beam", "attention", "joint"),
     "tokens_per_frame": ("beam",),
@@ -43,10 +44,11 @@ class DecodeConfig:
         beam_size: Hypotheses that the search follows at a time.
         tokens_per_frame: Best tokens of a frame that the search goes on with.
         beam_threshold: Hypotheses with a score so far below the best one are dropped (natural logarithm).
-        lm: File of an n-gram language model (ARPA, or KenLM's binary); empty: none.
+        lm: File of an n-gram language model (ARPA, or KenLM's binary); empty: none. Without a word list it is over the
+            model's tokens, with one over words. ``{language}`` in the path stands for the language searched under.
         lm_weight: Weight of its score beside CTC's (log base 10, as KenLM has it).
-        word_score: Added for each word.
-        word_list: File with the words that may be written, one a line; empty: any.
+        word_score: Added for each word, where there is a word list (natural logarithm).
+        word_list: File with the words that may be written, one a line; empty: any. ``{language}`` as in ``lm``.
         ctc_weight: Share of CTC in the score of ``joint``, the decoder has the rest.
         length_penalty: Added for each token.
         max_length_ratio: Most tokens for each encoder frame.
@@ -92,6 +94,11 @@ class DecodeConfig:
     def keeps_details(self) -> bool:
         """Whether more than the best text is written."""
         return self.nbest > 1 or self.times
+
+    @property
+    def is_by_language(self) -> bool:
+        """Whether each language has a language model or a word list of its own."""
+        return LANGUAGE_IN_PATH in self.lm + self.word_list
 
     def as_mapping(self) -> dict[str, Any]:
         """Return all keys and values."""
@@ -154,6 +161,11 @@ def _problems(config: DecodeConfig, given: Mapping[str, Any]) -> list[str]:
 def _contradictions(config: DecodeConfig) -> list[str]:
     """List values that do not go together."""
     problems = []
+    for key in ("lm", "word_list"):
+        if LANGUAGE_IN_PATH in str(getattr(config, key)) and config.languages == "recognised":
+            problems.append(f"{key}: {LANGUAGE_IN_PATH} needs languages: given, or a number")
+    if config.search == "beam" and config.word_score and not config.word_list:
+        problems.append("word_score needs a word_list; without one the search does not know words")
     if config.language_tokens and config.languages == "recognised":
         problems.append("language_tokens needs languages: given, or a number")
     if config.search == "greedy" and _is_count(config.nbest) and config.nbest > 1:
