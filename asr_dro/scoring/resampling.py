@@ -2,8 +2,8 @@
 
 A stratum is one language in one corpus (and one group, where groups cut through languages). Within each stratum as many
 units (utterances, or speakers with all their utterances) are drawn with replacement as the stratum has. All that is
-needed of a resample are sums over its units (errors, reference length), and these are products of two matrices: how often
-each unit was drawn, and what it holds.
+needed of a resample are sums over its units (errors, reference length), and these are products of two matrices: how
+often each unit was drawn, and what it holds.
 
 - **Small strata** (up to ``MOST_EXACT`` units) are drawn as they stand: n - 1 of n units with replacement, brought to
   the scale of n, so that the spread of the resamples is that of the sample and not (n - 1) / n of it (Rao and Wu 1988,

@@ -16,7 +16,7 @@ from asr_dro.scoring.files import read_scores, write_scores_table, write_trn, wr
 
 logger = logging.getLogger(__name__)
 
-VERSION = "3"  # raise it when the same inputs would give other outputs
+VERSION = "4"  # raise it when the same inputs would give other outputs
 OUTPUTS = ("hyp.trn", "ref.trn", "utterances.tsv", "scores.tsv", "scores.json")
 FIRST_SPLITS = ("dev", "test")  # shown in this order, before any other
 
@@ -94,6 +94,7 @@ def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
     """Align, summarise and write all files of one split."""
     # Here, not above: a run that has nothing to do must not pay for the imports.
     from asr_dro.data.tokens import config_of_set
+    from asr_dro.scoring.bootstrap import intervals_of_scores, warn_about_few_units
     from asr_dro.scoring.hypotheses import check_one_to_one, read_hypotheses
     from asr_dro.scoring.scores import score_utterances, summarise
 
@@ -102,8 +103,11 @@ def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
     hypotheses = read_hypotheses(decode_dir / "text")
     check_one_to_one((source.utt_id for source in references), hypotheses, where=str(decode_dir / "text"))
     utterances = score_utterances(references, hypotheses, task=config.task)
-    summary = summarise(utterances, task=config.task, profile=config.text, corpus=data_dir.parent.resolve().name)
-    scores = {**summary, "made_from": made_from}
+    corpus = data_dir.parent.resolve().name
+    summary = summarise(utterances, task=config.task, profile=config.text, corpus=corpus)
+    intervals = intervals_of_scores(utterances, task=config.task, corpus=corpus)
+    warn_about_few_units(intervals["unit"], str(decode_dir))
+    scores = {**summary, "intervals": intervals, "made_from": made_from}
     if config.task != "lid":
         _warn_about_empty(scores)
     (decode_dir / "scores.json").unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last

@@ -105,7 +105,8 @@ def test_tasks(folders: tuple[Path, Path], task: str, caplog: pytest.LogCaptureF
     assert (result.scores["task"], result.scores["profile"]) == (task, "challenge2025")
     table = {row["language"]: row for row in read_tsv(decode / "test" / "scores.tsv")}
     rows = read_tsv(decode / "test" / "utterances.tsv")
-    assert caplog.records == []  # no warning of texts that the task does not have
+    warnings = [record for record in caplog.records if record.name == "asr_dro.scoring.stage"]
+    assert warnings == []  # none about texts that the task does not have
     if task == "asr":
         assert result.scores["cer"] == usual["cer"]
         assert {row["lid_accuracy"] for row in table.values()} == {""}
