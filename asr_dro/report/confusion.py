@@ -46,12 +46,14 @@ def confusion(inputs: Inputs) -> dict[str, Any] | None:
 def _languages(totals: Mapping[str, int], wrong: Mapping[tuple[str, str], int]) -> list[dict[str, Any]]:
     """Say of each language how often it is missed, what it is taken for, and how often others are taken for it."""
     missed, gained = Counter[str](), Counter[str]()
+    labels: dict[str, list[tuple[int, str]]] = {}
     for (true, taken), n in wrong.items():
+        labels.setdefault(true, []).append((n, taken))
         missed[true] += n
         gained[taken] += n
     rows = []
     for code in sorted(totals):
-        taken_for = sorted(((n, taken) for (true, taken), n in wrong.items() if true == code), key=_most_first)
+        taken_for = sorted(labels.get(code, ()), key=_most_first)
         if taken_for or gained[code]:
             top = [{"code": taken, "share": n / totals[code]} for n, taken in taken_for[:N_TAKEN_FOR]]
             row = {"code": code, "missed": missed[code], "share": missed[code] / totals[code], "gained": gained[code]}

@@ -6,6 +6,8 @@ import functools
 import math
 from typing import Any
 
+from markupsafe import Markup
+
 from asr_dro.data.languages import languages
 from asr_dro.scoring.table import language_name
 
@@ -69,6 +71,11 @@ def name_of(code: str) -> str:
 def interval_text(interval: tuple[float, float] | None) -> str:
     """Write an interval of fractions in percent, ``12.3–14.0``; nothing if there is none."""
     return "" if interval is None else f"{percent(interval[0])}–{percent(interval[1])}"
+
+
+def breakable(tag: str) -> Markup:
+    """Let a line break after each underscore of a name."""
+    return Markup("_<wbr>").join(tag.split("_"))
 
 
 @functools.cache

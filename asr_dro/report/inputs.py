@@ -16,6 +16,7 @@ from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
 from asr_dro.fileio import read_json_lines
 from asr_dro.fingerprint import content_fingerprint
+from asr_dro.report.group_log import read_updates
 from asr_dro.report.page import TEMPLATES
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
@@ -86,7 +87,7 @@ class Inputs:
         config: The same, parsed.
         environment: ``environment.json``, empty if absent.
         epochs: Lines of ``train.jsonl``.
-        updates: Lines of ``groups.jsonl``.
+        updates: Lines of ``groups.jsonl``; of a long log, neighbours are merged.
         quarantine: Rows of ``quarantine.tsv`` by language, split and reason; ``None`` if absent.
         out_of_vocabulary: Rows of ``oov.tsv``, ``None`` if absent.
     """
@@ -178,7 +179,7 @@ def read_inputs(sources: Sources) -> Inputs:
         config=_parse_yaml(config_text, files["train.yaml"]),
         environment=_read_json(files["environment.json"]),
         epochs=_read_lines(files["train.jsonl"]),
-        updates=_read_lines(files["groups.jsonl"]),
+        updates=read_updates(files["groups.jsonl"]),
         quarantine=_count_quarantined(quarantine) if quarantine.exists() else None,
         out_of_vocabulary=read_tsv(unknown, out_of_vocabulary.COLUMNS) if unknown.exists() else None,
     )

@@ -32,17 +32,39 @@ def interval_of(scores: Mapping[str, Any], *path: str) -> Interval | None:
 
 def level_of(scores: Mapping[str, Any]) -> float:
     """Return the intervals' level, a fraction."""
-    intervals = scores.get("intervals")
-    return (number(intervals.get("level")) if isinstance(intervals, Mapping) else None) or DEFAULT_LEVEL
+    return number(_mapping(scores.get("intervals")).get("level")) or DEFAULT_LEVEL
 
 
-def unit_of(scores: Mapping[str, Any]) -> str:
-    """Return what the intervals were drawn over, ``utterances`` or ``speakers``; empty if it is not one unit."""
-    intervals = scores.get("intervals")
-    unit = intervals.get("unit") if isinstance(intervals, Mapping) else None
-    units = set(unit.values()) if isinstance(unit, Mapping) else {unit}
-    only = units.pop() if len(units) == 1 else None
-    return f"{only}s" if only in ("utterance", "speaker") else ""
+def about_intervals(scores: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    """Say what the intervals rest on.
+
+    Args:
+        scores: What ``scores.json`` holds.
+        metric: ``"cer"`` or ``"lid_accuracy"``.
+
+    Returns:
+        ``unit``: ``"speakers"``, ``"utterances"``, ``"speakers or utterances"``, or empty if unknown; ``few``:
+        languages with so few of them that the intervals are too narrow; ``worst_share``: how often each language was
+        the worst in the resamples, a fraction, the most frequent first.
+    """
+    intervals = _mapping(scores.get("intervals"))
+    unit = _mapping(intervals.get("unit"))
+    kinds = {str(_mapping(of).get("unit")) for of in _mapping(unit.get("by_language")).values()}
+    few = unit.get("few")
+    shares = {
+        code: value
+        for code, share in _mapping(_mapping(intervals.get(metric)).get("worst_share")).items()
+        if (value := number(share)) is not None
+    }
+    return {
+        "unit": " or ".join(f"{kind}s" for kind in ("speaker", "utterance") if kind in kinds),
+        "few": [str(code) for code in few] if isinstance(few, list) else [],
+        "worst_share": sorted(shares.items(), key=lambda item: (-item[1], item[0])),
+    }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def complement(interval: Interval | None) -> Interval | None:

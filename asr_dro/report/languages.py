@@ -11,7 +11,7 @@ from markupsafe import Markup
 from asr_dro.report import plot
 from asr_dro.report.formats import duration, interval_text, name_of, percent, percent_tick, script_name
 from asr_dro.report.inputs import Inputs
-from asr_dro.report.intervals import Interval, complement, interval_of, level_of, unit_of
+from asr_dro.report.intervals import Interval, about_intervals, complement, interval_of, level_of
 from asr_dro.report.scales import linear_scale
 from asr_dro.report.scatter import Point, scatter_plot
 
@@ -212,7 +212,7 @@ def headline(inputs: Inputs) -> dict[str, Any]:
         "sd": summary["sd"],
         "intervals": measure.intervals,
         "level": level_of(scores),
-        "unit": unit_of(scores),
+        "about": about_intervals(scores, "cer" if measure.short == "CER" else "lid_accuracy"),
         "lid": scores["lid_accuracy"]["micro"],
         "wer": scores["wer"]["mean"],
         "n_languages": len(scores["cer"]["by_language"]),

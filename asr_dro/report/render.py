@@ -65,15 +65,11 @@ def render(inputs: Inputs, made_from: str) -> str:
 
 def _context(inputs: Inputs) -> dict[str, Any]:
     """Prepare every section."""
-    from markupsafe import Markup
-
-    from asr_dro.report import confusion, formats, languages, leaderboard, run_info, training, utterances
+    from asr_dro.report import confusion, corpora, formats, languages, leaderboard, run_info, training, utterances
 
     rows = languages.language_rows(inputs)
-    tag = inputs.sources.exp_dir.resolve().name
     return {
-        "tag": tag,
-        "broken_tag": Markup("_<wbr>").join(tag.split("_")),  # a phone breaks the line between words
+        "tag": inputs.sources.exp_dir.resolve().name,
         "subtitle": run_info.subtitle(inputs),
         "headline": languages.headline(inputs),
         "splits": inputs.sources.splits,
@@ -82,9 +78,12 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "rows": rows,
         "unit": formats.duration_unit(max((row.train_s or 0.0 for row in rows), default=0.0)),
         "errors": languages.error_chart(inputs, rows),
+        "corpora": corpora.corpus_rows(inputs),
+        "gap": corpora.largest_gap(inputs),
         "hours": languages.error_against_hours(inputs, rows),
         "leaderboard": leaderboard.leaderboard(inputs),
         "confusion": confusion.confusion(inputs),
+        "analysis": _analysis(inputs),
         "curves": training.learning_curves(inputs),
         "weights": training.group_weights(inputs),
         "utterances": utterances.worst_utterances(inputs, [row.code for row in rows]),
@@ -93,3 +92,13 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "quarantine": run_info.quarantine_summary(inputs),
         "vocabulary": run_info.vocabulary_summary(inputs),
     }
+
+
+def _analysis(inputs: Inputs) -> dict[str, Any] | None:
+    """Prepare the section on what explains the errors, if they were analysed."""
+    path = inputs.sources.files()["analysis"]
+    if not path.exists():
+        return None
+    from asr_dro.report.analysis import analysis_section  # numpy, which the other sections do without
+
+    return analysis_section(path, inputs.sources.exp_dir)

@@ -19,6 +19,7 @@ from asr_dro.report.plot import axis_ticks, grid_lines
 from asr_dro.report.scales import Scale, linear_scale, log_scale
 
 MAX_SCRIPTS = 5  # with a shape and a colour of their own; the others share one
+MIN_LANGUAGES = 3  # that a script needs for a style of its own where there are many scripts
 MAX_NAMES = 14
 LEAST_RATIO = 1.5  # of the most to the least audio: below it there is nothing to see
 _DESK = (880.0, 320.0)  # width and height in CSS pixels that names are placed for
@@ -93,8 +94,12 @@ def _styles(points: Sequence[Point]) -> dict[str, str]:
     """Give the commonest scripts a style each, in the order of their languages' number."""
     counts = Counter(point.script for point in points)
     ranked = sorted(counts, key=lambda script: (-counts[script], script))
-    n_own = MAX_SCRIPTS if len(ranked) > MAX_SCRIPTS + 1 else MAX_SCRIPTS + 1
-    return {script: f"s{rank}" if rank < n_own else _OTHER for rank, script in enumerate(ranked)}
+    if len(ranked) <= MAX_SCRIPTS + 1:
+        return {script: f"s{rank}" for rank, script in enumerate(ranked)}
+    return {
+        script: f"s{rank}" if rank < MAX_SCRIPTS and counts[script] >= MIN_LANGUAGES else _OTHER
+        for rank, script in enumerate(ranked)
+    }
 
 
 def _legend(points: Sequence[Point], styles: dict[str, str]) -> Markup:

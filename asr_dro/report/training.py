@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from asr_dro.report import plot
@@ -74,10 +75,15 @@ def group_weights(inputs: Inputs) -> dict[str, Any] | None:
         "loss": _group_chart(updates, ranked, "loss", worst, label="Loss of each group over the updates"),
         "rows": rows,
         "smoothing": smoothing,
-        "n_updates": len(updates),
-        "n_last": n_last,
+        "n_updates": _n_updates(updates),
+        "n_last": _n_updates(updates[-n_last:]),
         "worst": worst if worst in names else "",
     }
+
+
+def _n_updates(updates: Sequence[Mapping[str, Any]]) -> int:
+    """Count updates; a record may stand for several."""
+    return sum(int(number(update.get("n_updates")) or 1) for update in updates)
 
 
 def worst_language(inputs: Inputs) -> str:
@@ -227,7 +233,8 @@ def _points(
 
 def _value(update: Mapping[str, Any], key: str, name: str) -> float | None:
     values = update.get(key)
-    return number(values.get(name)) if isinstance(values, dict) else None
+    value = values.get(name) if isinstance(values, dict) else None
+    return value if type(value) is float and isfinite(value) else number(value)  # mostly, and there are millions
 
 
 def _mean_of(values: Sequence[float | None]) -> float | None:
