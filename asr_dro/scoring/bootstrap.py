@@ -109,7 +109,7 @@ def bootstrap_intervals(outcomes: Outcomes, *, tagged: bool, settings: Bootstrap
     """
     strata = make_strata(outcomes, outcomes.counts, settings.unit)
     resampler = Resampler(settings.resamples, settings.seed)
-    totals = np.array([values.sum(axis=0) for values in strata.values], dtype=float).reshape(-1, 2 * len(METRICS), 1)
+    totals = strata.totals()
     has_groups = any(key[GROUP] != key[LANGUAGE] for key in strata.keys)
     result: dict[str, Any] = {"level": settings.level, "resamples": settings.resamples, "seed": settings.seed}
     result["unit"] = strata.describe(settings.unit)

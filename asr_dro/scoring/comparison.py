@@ -12,7 +12,7 @@ import numpy as np
 from asr_dro.errors import UserError
 from asr_dro.scoring.bootstrap import SUMMARIES, BootstrapSettings
 from asr_dro.scoring.outcomes import METRICS, Ints, Outcomes, named, outcomes_of, read_outcomes
-from asr_dro.scoring.resampled_rates import grouped_sums, over_languages, percentiles, rates_of
+from asr_dro.scoring.resampled_rates import percentiles, rates_of_systems
 from asr_dro.scoring.resampling import LANGUAGE, Floats, Resampler, Strata, make_strata
 
 if TYPE_CHECKING:
@@ -103,10 +103,9 @@ def compare_systems(
         UserError: If the systems did not decode the same utterances with the same references, or a setting is wrong.
     """
     settings = BootstrapSettings(resamples=resamples, seed=seed, unit=unit, level=level)
-    if metric not in METRICS:
-        raise UserError(f"metric {metric!r}; allowed: {', '.join(METRICS)}")
-    outcomes_a, outcomes_b = _outcomes(a), _outcomes(b)
-    columns = paired_counts([outcomes_a, outcomes_b], metric, names=(_name(a, "A"), _name(b, "B")))
+    check_metric(metric)
+    outcomes_a, outcomes_b = outcomes_of_system(a), outcomes_of_system(b)
+    columns = paired_counts([outcomes_a, outcomes_b], metric, [name_of_system(a, "A"), name_of_system(b, "B")])
     strata = make_strata(outcomes_a, columns, unit)
     return SystemsComparison(
         metric=metric,
@@ -115,6 +114,26 @@ def compare_systems(
         units=strata.describe(unit),
         **_differences(strata, Resampler(resamples, seed).sums(strata), metric=metric, level=level),
     )
+
+
+def check_metric(metric: str) -> None:
+    """Refuse a metric that is none.
+
+    Raises:
+        UserError: Naming the allowed ones.
+    """
+    if metric not in METRICS:
+        raise UserError(f"metric {metric!r}; allowed: {', '.join(METRICS)}")
+
+
+def outcomes_of_system(system: System) -> Outcomes:
+    """Read or take the outcomes of one system."""
+    return read_outcomes(system) if isinstance(system, Path) else outcomes_of(system)
+
+
+def name_of_system(system: System, name: str) -> str:
+    """Return what messages call a system: its path, or the given name where it has none."""
+    return str(system) if isinstance(system, Path) else f"system {name}"
 
 
 def paired_counts(systems: Sequence[Outcomes], metric: str, names: Sequence[str]) -> Ints:
@@ -185,33 +204,24 @@ def two_sided_p(differences: Floats, n_differing: int) -> float:
 
 def _differences(strata: Strata, sums: Floats, *, metric: str, level: float) -> dict[str, Any]:
     """Compare two systems; ``sums`` are ``(S, 3, B)``: numerators of A and B, denominator."""
-    totals = np.array([values.sum(axis=0) for values in strata.values], dtype=float).reshape(-1, 3, 1)
-    lengths = grouped_sums(strata, totals, strata.names())[:, 2, 0]
-    rated = [name for name, length in zip(strata.names(), lengths, strict=True) if length > 0]
+    totals, rated = strata.totals(), strata.with_total(-1)
     varying, lowest_is_worst = strata.varying(), metric == "lid"
-    n_differing = _count_differing(strata)
-    observed, drawn = (  # without resampling and with it: A's and B's rates, (languages, 1 or B)
-        [rates_of(held[:, system], held[:, 2]) for system in (0, 1)]
-        for held in (grouped_sums(strata, totals, rated), grouped_sums(strata, sums, rated))
-    )
     by_language = {name: Difference(None, None, None, None, None) for name in strata.names()}
-    for place, name in enumerate(rated):
-        resampled = drawn[1][place] - drawn[0][place] if name in varying else None
-        pair = observed[0][place, 0], observed[1][place, 0]
-        by_language[name] = _difference(*pair, resampled, n_differing[name], level)
     over = {name: Difference(None, None, None, None, None) for name in SUMMARIES}
     worst: list[str | None] = [None, None]
     if rated:
-        of_system = [over_languages(rates, lowest_is_worst=lowest_is_worst) for rates in observed]
-        resampled_of = [over_languages(rates, lowest_is_worst=lowest_is_worst) for rates in drawn]
-        for system in (0, 1):
-            of_system[system]["micro"] = rates_of(totals[:, system].sum(axis=0), totals[:, 2].sum(axis=0))
-            resampled_of[system]["micro"] = rates_of(sums[:, system].sum(axis=0), sums[:, 2].sum(axis=0))
-        for name in of_system[0]:
-            resampled = resampled_of[1][name] - resampled_of[0][name] if varying.intersection(rated) else None
-            pair = of_system[0][name][0], of_system[1][name][0]
-            over[name] = _difference(*pair, resampled, sum(n_differing.values()), level)
-        worst = [rated[int(np.argmin(rates) if lowest_is_worst else np.argmax(rates))] for rates in observed]
+        n_differing = _count_differing(strata)
+        a, b = rates_of_systems(strata, totals, rated, lowest_is_worst=lowest_is_worst)
+        drawn_a, drawn_b = rates_of_systems(strata, sums, rated, lowest_is_worst=lowest_is_worst)
+        drawn = drawn_b.by_language - drawn_a.by_language
+        for place, name in enumerate(rated):
+            pair = a.by_language[place, 0], b.by_language[place, 0]
+            by_language[name] = _difference(*pair, drawn[place] if name in varying else None, n_differing[name], level)
+        for name in a.over:
+            resampled = drawn_b.over[name] - drawn_a.over[name] if varying.intersection(rated) else None
+            over[name] = _difference(a.over[name][0], b.over[name][0], resampled, sum(n_differing.values()), level)
+        find_worst = np.argmin if lowest_is_worst else np.argmax
+        worst = [rated[int(find_worst(system.by_language))] for system in (a, b)]
     return {
         "over_languages": over,
         "by_language": _with_holm(by_language),
@@ -266,11 +276,3 @@ def _mismatches(a: Outcomes, b: Outcomes, names: tuple[str, str]) -> list[str]:
                 f"{len(differing)} utterances have other {what} in {names[0]} than in {names[1]}: {named(differing)}"
             )
     return problems
-
-
-def _outcomes(system: System) -> Outcomes:
-    return read_outcomes(system) if isinstance(system, Path) else outcomes_of(system)
-
-
-def _name(system: System, default: str) -> str:
-    return str(system) if isinstance(system, Path) else f"system {default}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -64,6 +65,42 @@ def over_languages(rates: Floats, *, lowest_is_worst: bool = False) -> dict[str,
         if len(rates) > 1:
             found["sd"] = std(rates, axis=0, ddof=1)
     return found
+
+
+@dataclass(frozen=True)
+class SystemRates:
+    """Rates of one of several systems on the same utterances.
+
+    Attributes:
+        by_language: ``(G, B)``.
+        over: ``mean sd worst worst15 micro``, ``(B,)`` each; ``sd`` is missing for a single language.
+    """
+
+    by_language: Floats
+    over: dict[str, Floats]
+
+
+def rates_of_systems(
+    strata: Strata, sums: Floats, languages: Sequence[str], *, lowest_is_worst: bool
+) -> list[SystemRates]:
+    """Compute the rates of M systems that share a denominator.
+
+    Args:
+        strata: S strata.
+        sums: ``(S, M + 1, B)``: the numerators, the denominator.
+        languages: Those that have a rate, at least one.
+        lowest_is_worst: As in :func:`over_languages`.
+
+    Returns:
+        One entry per system.
+    """
+    by_language, total = grouped_sums(strata, sums, languages), sums.sum(axis=0)
+    systems = []
+    for system in range(sums.shape[1] - 1):
+        rates = rates_of(by_language[:, system], by_language[:, -1])
+        over = over_languages(rates, lowest_is_worst=lowest_is_worst)
+        systems.append(SystemRates(rates, {**over, "micro": rates_of(total[system], total[-1])}))
+    return systems
 
 
 def percentiles(values: Floats, level: float) -> list[list[float] | None]:

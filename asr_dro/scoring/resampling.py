@@ -52,11 +52,13 @@ class Strata:
         keys: Language, corpus and group of each of S strata, sorted.
         values: One array per stratum, ``(units, K)``: what is summed, in an order that depends on the values alone.
         units: Sampling unit of each language, ``"utterance"`` or ``"speaker"``.
+        n_values: K.
     """
 
     keys: list[tuple[str, str, str]]
     values: list[Ints]
     units: dict[str, str]
+    n_values: int
 
     def names(self, place: int = LANGUAGE) -> list[str]:
         """Return the languages, corpora or groups, sorted."""
@@ -72,6 +74,18 @@ class Strata:
     def varying(self, place: int = LANGUAGE) -> set[str]:
         """Name the languages, corpora or groups with a stratum of two units or more; of others nothing can be said."""
         return {key[place] for key, values in zip(self.keys, self.values, strict=True) if len(values) > 1}
+
+    def totals(self) -> Floats:
+        """Sum up everything, ``(S, K, 1)``: what a resample would be that draws each unit once."""
+        totals = np.zeros((len(self.values), self.n_values, 1))
+        for total, values in zip(totals, self.values, strict=True):
+            total[:, 0] = values.sum(axis=0)
+        return totals
+
+    def with_total(self, column: int) -> list[str]:
+        """Name the languages whose values in a column are not all 0: where it is the denominator, they have a rate."""
+        found = {key[LANGUAGE] for key, values in zip(self.keys, self.values, strict=True) if values[:, column].any()}
+        return sorted(found)
 
     def describe(self, unit: str) -> dict[str, object]:
         """Say what was drawn, ready for JSON: the unit asked for, unit and number of units by language, who has few."""
@@ -111,7 +125,7 @@ def make_strata(outcomes: Outcomes, values: Ints, unit: str = "auto") -> Strata:
     order = np.lexsort((*sums.T, stratum_of_unit))
     bounds = np.searchsorted(stratum_of_unit[order], np.arange(1, len(strata)))
     parts = np.split(sums[order], bounds) if strata else []
-    return Strata(list(strata), parts, kinds)
+    return Strata(list(strata), parts, kinds, values.shape[1])
 
 
 class Resampler:
@@ -138,7 +152,7 @@ class Resampler:
             does not vary.
         """
         values = [held[:, columns] for held in strata.values]
-        sums = np.zeros((len(values), values[0].shape[1] if values else 0, self.resamples))
+        sums = np.zeros((len(values), len(range(*columns.indices(strata.n_values))), self.resamples))
         draws = np.zeros((len(values), 1, self.resamples))
         large: list[tuple[int, Ints]] = []
         by_size: dict[int, list[tuple[int, Ints]]] = defaultdict(list)
