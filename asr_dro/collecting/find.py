@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr_dro.errors import UserError
-from asr_dro.experiment import FAILURE, LOCK, TRAIN_CONFIG
+from asr_dro.experiment import FAILURE, TRAIN_CONFIG
 
 logger = logging.getLogger(__name__)
 
-MARKS = frozenset({TRAIN_CONFIG, FAILURE, LOCK})  # one of them makes a folder an experiment
+MARKS = frozenset({TRAIN_CONFIG, FAILURE})  # one of them makes a folder an experiment
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,7 +57,7 @@ def find_experiments(roots: Iterable[Path]) -> list[Place]:
     if not places:
         raise UserError(
             f"no experiment in {', '.join(map(str, roots))}: looked for folders with {TRAIN_CONFIG}, which stage 4 "
-            f"(train) writes, {FAILURE} or {LOCK}"
+            f"(train) writes, or {FAILURE}"
         )
     return sorted(places)
 

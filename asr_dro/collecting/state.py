@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asr_dro.collecting.reading import UnreadableError, mapping, one_line, read_json_object
+from asr_dro.errors import EXIT_INTERRUPTED, EXIT_TRY_AGAIN
 from asr_dro.experiment import CHECKPOINTS, FAILURE, LAST_CHECKPOINT, LOCK, MODEL
+from asr_dro.lock import STALE_S
 
 SCORED = "scored"
 CORRUPT = "corrupt"  # scores.json is there and cannot be understood
@@ -22,7 +25,8 @@ FAILED = "failed"
 CONFIGURED = "configured"
 STATES = (SCORED, CORRUPT, DECODED, DECODING, TRAINED, TRAINING, INTERRUPTED, FAILED, CONFIGURED)
 
-_SLACK_S = 2.0  # between a process's start and the clock of the file system that holds its lock
+ENDED = -1  # start of a process that has ended and was not waited for
+STOPPED_ON_REQUEST = frozenset({EXIT_TRY_AGAIN, EXIT_INTERRUPTED, 128 + 15})  # exit statuses that are no failures
 
 
 def run_state(folder: Path, *, epochs: int, max_epoch: object) -> tuple[str, str]:
@@ -44,57 +48,67 @@ def run_state(folder: Path, *, epochs: int, max_epoch: object) -> tuple[str, str
     if owner is not None:
         state = DECODING if has_model else TRAINING
         return state, ", ".join(part for part in ("" if has_model else progress, owner) if part)
-    if (failure := read_failure(folder / FAILURE)) is not None:
-        return FAILED, failure
+    failure = read_failure(folder / FAILURE)
+    if failure is not None and not failure.is_request:
+        return FAILED, failure.text
     if has_model:
         return TRAINED, ""
-    if (checkpoints / LAST_CHECKPOINT).exists():
-        return INTERRUPTED, progress
+    if failure is not None or (checkpoints / LAST_CHECKPOINT).exists():
+        return INTERRUPTED, ", ".join(part for part in (progress, failure.text if failure else "") if part)
     return CONFIGURED, ""
 
 
-def read_failure(path: Path) -> str | None:
-    """Describe how the last run ended badly; ``None`` if it did not."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How the last run ended: in one line, and whether somebody or the cluster asked it to stop."""
+
+    text: str
+    is_request: bool = False
+
+
+def read_failure(path: Path) -> Failure | None:
+    """Read how the last run ended badly; ``None`` if it did not."""
     try:
         failure = read_json_object(path)
     except UnreadableError as error:
-        return str(error)
+        return Failure(str(error))
     if not failure and not path.exists():
         return None
-    stage, status = one_line(failure.get("stage")), one_line(failure.get("status"))
+    stage, status = one_line(failure.get("stage")), failure.get("status")
     where = f"stage {stage}" if stage else "stage unknown"
-    what = one_line(failure.get("error")) or (f"exit status {status}" if status else "no error recorded")
-    return f"{where}: {what}"
+    without = f"exit status {one_line(status)}" if status is not None else "no error recorded"
+    return Failure(
+        f"{where}: {one_line(failure.get('error')) or without}",
+        isinstance(status, int) and status in STOPPED_ON_REQUEST,
+    )
 
 
 def live_owner(lock: Path) -> str | None:
-    """Describe who works in a folder; ``None`` if nobody does, or a process of this machine that is gone.
+    """Describe who works in a folder; ``None`` if nobody does, or only somebody who is gone.
 
-    Whether a process of another machine is alive cannot be seen from here: it counts as alive, and the text says so.
+    Nothing is written, so folders of others can be looked at. Of a process of another machine only this can be seen: a
+    living one touches its lock every few seconds.
 
     Args:
         lock: The file; JSON with ``host``, ``pid``, ``start``, ``job``, each of which may be missing.
     """
     try:
-        written = lock.stat().st_mtime
+        touched_s_ago = time.time() - lock.stat().st_mtime
         content = read_json_object(lock)
-    except FileNotFoundError:
+    except (FileNotFoundError, UnreadableError):
         return None
-    except (OSError, UnreadableError):
+    except OSError:
         return f"{lock.name} cannot be read"
-    job = f"job {one_line(content['job'])}" if content.get("job") else ""
-    if content.get("host") not in {None, "", socket.gethostname(), socket.getfqdn()}:
-        age_h = (time.time() - written) / 3600
-        return ", ".join(part for part in (f"on {one_line(content['host'])}, locked {age_h:.1f} h ago", job) if part)
+    job = f", job {one_line(content['job'])}" if content.get("job") else ""
+    if content.get("host") not in {None, "", socket.gethostname()}:
+        return f"on {one_line(content['host'])}{job}" if touched_s_ago <= STALE_S else None
     pid = content.get("pid")
-    if isinstance(pid, str) and pid.isdecimal():
-        pid = int(pid)
-    if not isinstance(pid, int) or isinstance(pid, bool) or not _is_alive(pid, written):
+    if not isinstance(pid, int) or isinstance(pid, bool) or not _is_alive(pid, content.get("start")):
         return None
-    return ", ".join(part for part in ("on this machine", job) if part)
+    return f"on this machine{job}"
 
 
-def _is_alive(pid: int, locked_at: float) -> bool:
+def _is_alive(pid: int, start: object) -> bool:
     """Tell whether a process runs and is not a later one that was given the same number."""
     if pid <= 0:
         return False
@@ -104,16 +118,16 @@ def _is_alive(pid: int, locked_at: float) -> bool:
         pass
     except (ProcessLookupError, OverflowError):
         return False
-    started = _start_time(pid)
-    return started is None or started <= locked_at + _SLACK_S
+    began = _start_of(pid)
+    return began != ENDED and (not isinstance(start, int) or began is None or began == start)
 
 
-def _start_time(pid: int) -> float | None:
-    """Return when a process began, in seconds since the epoch; ``None`` where there is no /proc."""
+def _start_of(pid: int) -> int | None:
+    """Return when a process began, in ticks since boot; ``ENDED`` for a zombie, ``None`` where there is no /proc."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        uptime_s = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-        return time.time() - uptime_s + float(fields[19]) / os.sysconf("SC_CLK_TCK")
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()
+        return ENDED if fields[0] == "Z" else int(fields[19])
     except (OSError, ValueError, IndexError):
         return None
 
