@@ -12,6 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from asr_dro.data.data_dir import SAMPLE_RATE_HZ
+from asr_dro.data.lengths import read_together
+
 PACKAGES = ("espnet", "torch", "torchaudio", "s3prl", "transformers", "peft", "numpy", "soundfile", "soxr")
 
 
@@ -31,6 +34,25 @@ def describe_environment(repository: Path) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_versions()},
         "host": {"cpu": _cpu(), "cores": os.cpu_count(), "memory_gb": _memory_gb(), "gpu": _gpu()},
     }
+
+
+def describe_training(data_set: Path, *, ngpu: int) -> dict[str, Any]:
+    """Return what a training costs and learns from, beside its seconds: for ``environment.json``.
+
+    Args:
+        data_set: Prepared set.
+        ngpu: Number of GPUs of this machine; 0 is the CPU.
+
+    Returns:
+        ``device`` (``cuda`` or ``cpu``), number of ``processes``, and ``audio_s``: seconds of training audio by
+        language (none where stage 1 left no languages).
+    """
+    audio_s: dict[str, float] = {}
+    if (data_set / "train" / "utt2lang").exists():
+        for _, language, samples in read_together(data_set / "train", "utt2lang", "utt2num_samples"):
+            audio_s[language] = audio_s.get(language, 0.0) + int(samples) / SAMPLE_RATE_HZ
+    processes = max(ngpu, int(os.environ.get("WORLD_SIZE", "1")), 1)
+    return {"device": "cuda" if ngpu else "cpu", "processes": processes, "audio_s": dict(sorted(audio_s.items()))}
 
 
 def _git(repository: Path, *arguments: str) -> str | None:

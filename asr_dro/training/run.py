@@ -69,7 +69,7 @@ def _train(config: Mapping[str, Any], data_set: Path, experiment: Path, *, ngpu:
     with log_to_file(log):
         with chatter_to_file(log):  # ESPnet costs 10 to 20 seconds to import: only now
             from asr_dro.task import GroupRobustASRTask, choices
-            from asr_dro.training.environment import describe_environment
+            from asr_dro.training.environment import describe_environment, describe_training
             from asr_dro.training.precision import check_precision
 
         check_precision(config.get("precision", "fp32"), ngpu=ngpu)
@@ -77,7 +77,8 @@ def _train(config: Mapping[str, Any], data_set: Path, experiment: Path, *, ngpu:
         if problems:
             raise UserError("the configuration has mistakes:\n  " + "\n  ".join(problems))
         used = {key: {**vars(found), "path": str(found.path)} for key, found in checkpoints.items()}
-        write_json(experiment / ENVIRONMENT, {**describe_environment(REPOSITORY), "checkpoints": used})
+        made_of = {**describe_environment(REPOSITORY), **describe_training(data_set, ngpu=ngpu)}
+        write_json(experiment / ENVIRONMENT, {**made_of, "checkpoints": used})
         arguments = espnet_arguments(config, data_set, experiment, ngpu=ngpu, checkpoints=checkpoints)
         if ngpu > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:  # spawned by ESPnet, or started by torchrun
             GroupRobustASRTask.main(args=arguments)
