@@ -14,7 +14,7 @@ import numpy as np
 
 from asr_dro.analysis.statistics import Floats
 from asr_dro.data import out_of_vocabulary
-from asr_dro.data.data_dir import read_two_columns
+from asr_dro.data.data_dir import CORPUS_FILE, read_two_columns
 from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, SELECTION
@@ -22,7 +22,7 @@ from asr_dro.fileio import read_json_lines
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
-UTT2CORPUS = "utt2corpus"  # optional file of a data directory
+
 _NUMBERS = ("duration_s", "ref_chars", "char_sub", "char_del", "char_ins")
 _WORDS = ("utt_id", "speaker", "wav", "reference", "hypothesis", "hypothesis_language")
 
@@ -181,7 +181,7 @@ def _read_utterances(path: Path, folder: Path, *, with_text: bool) -> dict[str, 
     if not path.exists():
         raise UserError(f"{path} is missing; run stage 6 (score) again")
     texts = {} if with_text or not (folder / "text").exists() else read_two_columns(folder / "text")
-    corpora = read_two_columns(folder / UTT2CORPUS) if (folder / UTT2CORPUS).exists() else {}
+    corpora = read_two_columns(folder / CORPUS_FILE) if (folder / CORPUS_FILE).exists() else {}
     columns: dict[str, dict[str, list[Any]]] = {}
     for number, row in enumerate(iterate_tsv(path, ("language", *_NUMBERS, *_WORDS)), start=2):
         of_language = columns.setdefault(row["language"], {name: [] for name in (*_WORDS, *_NUMBERS, "corpus")})

@@ -18,7 +18,7 @@ from rapidfuzz.process import cdist
 
 from asr_dro.analysis.inputs import LanguageUtterances
 from asr_dro.analysis.statistics import Floats, robust_z
-from asr_dro.analysis.writing import CharacterPairs, count_scripts, family, main_script
+from asr_dro.analysis.writing import CharacterPairs, count_scripts, family, main_script, script_of_character
 from asr_dro.scoring.table import language_name, percent
 
 LOSS_Z = 4.0  # of the loss per character within the language
@@ -125,7 +125,7 @@ def _add_cut(reasons: _Reasons, members: LanguageUtterances, typical: float) -> 
     surplus, lack = members.insertions / length, members.deletions / length
     other_insertions = (members.substitutions + members.deletions) / length
     other_deletions = (members.substitutions + members.insertions) / length
-    near = max(0.25, 1.5 * typical) if np.isfinite(typical) else 0.0
+    near = min(0.4, max(0.25, 1.5 * typical)) if np.isfinite(typical) else 0.0
     long_enough = members.reference_length >= SHORTEST
     for kind, share, rest, words in (
         ("reference_short", surplus, other_insertions, "more text is recognised than the transcript has"),
@@ -153,8 +153,12 @@ def _add_rate(reasons: _Reasons, members: LanguageUtterances) -> NDArray[np.bool
 def _add_script(reasons: _Reasons, members: LanguageUtterances, script: str) -> None:
     if not script:
         return
+    characters = set().union(*members.references)
+    foreign = {one for one in characters if family(script_of_character(one)) not in ("", family(script))}
     others = []
     for index, text in enumerate(members.references):
+        if foreign.isdisjoint(text):
+            continue
         found = main_script(count_scripts(text))
         if found and found != family(script):
             others.append((index, found))
