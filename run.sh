@@ -104,6 +104,7 @@ fi
 
 if selected 7; then
   log "Stage 7: report   ${exp} -> ${exp}/report.html"
+  python3 -m asr_dro.bin.analyze --data "${set_dir}" --exp "${exp}" --decode "${decode}" --quiet
   python3 -m asr_dro.bin.report --data "${set_dir}" --exp "${exp}" --decode "${decode}"
   log "Done. Open ${exp}/report.html in a browser"
 fi

@@ -22,7 +22,6 @@ from asr_dro.fileio import read_json_lines
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
-
 _NUMBERS = ("duration_s", "ref_chars", "char_sub", "char_del", "char_ins")
 _WORDS = ("utt_id", "speaker", "wav", "reference", "hypothesis", "hypothesis_language")
 

@@ -150,7 +150,7 @@ def len_errors(reference: str, hypothesis: str) -> int:
     return previous[-1]
 
 
-def epoch(number: int, train: dict[str, float | None], dev: dict[str, float | None]) -> dict[str, Any]:
+def epoch(number: int, train: dict[str, float], dev: dict[str, float]) -> dict[str, Any]:
     return {
         "epoch": number,
         "infeasible_utterances": 3,

@@ -9,7 +9,7 @@ setup() {
   use_recorder
 }
 
-all_stages="compose_config make_mini_corpus prepare_data make_tokens make_lengths compose_config train decode score report"
+all_stages="compose_config make_mini_corpus prepare_data make_tokens make_lengths compose_config train decode score analyze report"
 
 @test "all stages, in order, with the default names" {
   run -0 "${repo}/run.sh"
@@ -22,6 +22,7 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   grep -qxF "[-O][-m][asr_dro.bin.train][--data][${set_dir}][--exp][${exp}][--ngpu][0]" "${calls}"
   grep -qxF "[-O][-m][asr_dro.bin.decode][--data][${set_dir}][--exp][${exp}][--decode][${repo}/conf/decode/greedy.yaml][--nj][2][--ngpu][0]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.score][--data][${set_dir}][--exp][${exp}][--decode][greedy]" "${calls}"
+  grep -qxF "[-m][asr_dro.bin.analyze][--data][${set_dir}][--exp][${exp}][--decode][greedy][--quiet]" "${calls}"
   grep -qxF "[-m][asr_dro.bin.report][--data][${set_dir}][--exp][${exp}][--decode][greedy]" "${calls}"
 }
 
@@ -40,7 +41,7 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   [ "$(modules)" = "compose_config make_mini_corpus prepare_data" ]
   : >"${calls}"
   run -0 "${repo}/run.sh" --stage 7
-  [ "$(modules)" = "report" ]
+  [ "$(modules)" = "analyze report" ]
   : >"${calls}"
   run -0 "${repo}/run.sh" --stage 4 --stop-stage 4
   [ "$(modules)" = "compose_config compose_config train" ]
