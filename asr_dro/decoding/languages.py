@@ -132,10 +132,10 @@ class LanguageChoice:
         rows = torch.arange(len(indices), device=found.device)
         columns = torch.tensor(indices, device=found.device)
         tags = found[rows, :, columns]  # (B, T)
-        tagged = (columns != self.blank)[:, None]
-        blanks = found[:, :, self.blank]
+        blanks = found[:, :, self.blank].clone()
         found[rows, :, columns] = -math.inf
-        found[:, :, self.blank] = torch.where(tagged, torch.logaddexp(blanks, tags), blanks)
+        is_tagged = (columns != self.blank)[:, None]  # without a tag the column is the blank's own
+        found[:, :, self.blank] = torch.where(is_tagged, torch.logaddexp(blanks, tags), blanks)
         return found
 
     def _impossible(self, language: str | None) -> Tensor:
