@@ -98,8 +98,12 @@ def find_config(axis: str, name: str) -> Path:
     for folder in folders:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
-    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
-    raise UserError(f"no {axis} is called {name!r}; there are: {', '.join(known) or 'none'}")
+    raise UserError(f"no {axis} is called {name!r}; there are: {', '.join(names_of(axis)) or 'none'}")
+
+
+def names_of(axis: str) -> list[str]:
+    """List the names of an axis's files, a recipe's own and the repository's."""
+    return sorted({path.stem for folder in _config_folders(axis) for path in folder.glob("*.yaml")})
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Many runs: grids of options, their list of jobs, and the schedulers that run them."""

@@ -1,0 +1,121 @@
+"""A grid from beginning to end: submitted to a site, looked at, tried again, cancelled."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from asr_dro.cluster import slurm
+from asr_dro.cluster.grid import expand, read_grid
+from asr_dro.cluster.options import run_options
+from asr_dro.cluster.site import Site, read_site
+from asr_dro.cluster.status import element_statuses, format_statuses
+from asr_dro.cluster.submission import Submission, open_submission
+from asr_dro.config import find_config, names_of
+from asr_dro.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "grids"  # in the folder of experiments
+
+
+class Campaign:
+    """A grid under a name.
+
+    Args:
+        grid: Name of a file in conf/grids.
+        cluster: Name of a file in conf/cluster; None: that of the first time.
+        name: Name of the folder for lists, logs and scores.
+        given: Options of run.sh for every job.
+
+    Raises:
+        UserError: If there is no such grid or site.
+    """
+
+    def __init__(self, grid: str, cluster: str | None, name: str, given: Mapping[str, str]) -> None:
+        self.grid, self.given = find_config("grids", grid), given
+        self.exp_dir = Path(given.get("exp_dir", run_options()["exp_dir"].default))
+        self.folder = self.exp_dir / FOLDER / name
+        self.site_file = str(find_config("cluster", cluster)) if cluster is not None else ""
+
+    def submit(self, *, retry: bool) -> int:
+        """Submit what is neither done nor under way.
+
+        Args:
+            retry: Only what was submitted before.
+
+        Returns:
+            Exit status: 0, or 1 if a job failed (of jobs on this machine, which are waited for).
+
+        Raises:
+            UserError: For mistakes in the grid, the site or the options, or if there is nothing to do.
+        """
+        submission, site = self._open(begin=not retry)
+        data, train = self._left(submission, site, retry=retry)
+        if not data and not train:
+            logger.info("nothing to submit in %s; --status shows what each job is doing", self.folder)
+            return 0
+        logger.info("%s: %d sets of data, %d jobs -> %s", site.scheduler, len(data), len(train), self.folder)
+        if site.scheduler == "local":
+            from asr_dro.cluster.local import run_locally
+
+            submission.save()
+            return 1 if run_locally(submission, data=data, train=train, max_running=site.max_running) else 0
+        slurm.submit(submission, slurm.plan(submission, site, data=data, train=train))
+        return 0
+
+    def dry_run(self) -> str:
+        """Write lists and scripts; return what would be submitted."""
+        submission, site = self._open(begin=True)
+        data, train = self._left(submission, site)
+        listed = "".join(path.read_text(encoding="utf-8") + "\n" for path in (submission.data, submission.jobs))
+        if site.scheduler == "local":
+            return f"{listed}{len(data)} sets of data, then {len(train)} jobs, {site.max_running} at a time\n"
+        commands = slurm.plan(submission, site, data=data, train=train)
+        scripts = {command.script: command.script.read_text(encoding="utf-8") for command in commands}
+        shown = "".join(f"==> {path} <==\n{text}\n" for path, text in scripts.items())
+        return listed + shown + slurm.describe(commands)
+
+    def status(self) -> str:
+        """Return the table of all jobs."""
+        submission, site = self._open(begin=False)
+        return format_statuses(element_statuses(submission, self._queue(submission, site)))
+
+    def cancel(self) -> None:
+        """Cancel what waits or runs in the queue."""
+        submission, site = self._open(begin=False)
+        if site.scheduler == "local":
+            raise UserError("jobs on this machine end with the submit.sh that runs them: press Ctrl-C there")
+        slurm.cancel(submission.arrays)
+        logger.info("cancelled; finished jobs stay as they are")
+
+    def _open(self, *, begin: bool) -> tuple[Submission, Site]:
+        """Open the folder; begin it, or bring its lists up to date, if wanted."""
+        submission = open_submission(self.folder, exp_dir=self.exp_dir if begin else None, site=self.site_file)
+        if not submission.site:
+            raise UserError(f"--cluster is missing; sites: {', '.join(names_of('cluster'))}")
+        site = read_site(Path(submission.site))
+        if begin:
+            submission.write_lists(expand(read_grid(self.grid), self.given))
+        return submission, site
+
+    def _queue(self, submission: Submission, site: Site) -> Mapping[tuple[str, int], tuple[str, str]]:
+        return slurm.queue(submission.arrays) if site.scheduler == "slurm" else {}
+
+    def _left(self, submission: Submission, site: Site, *, retry: bool = False) -> tuple[list[int], list[int]]:
+        """Return the lines of both lists to submit.
+
+        Args:
+            submission: The grid's folder.
+            site: Its site.
+            retry: What failed, died or was interrupted; otherwise what was never submitted, or can simply go on.
+        """
+        statuses = element_statuses(submission, self._queue(submission, site))
+        wanted = ("failed", "died", "interrupted") if retry else ("not submitted", "died", "interrupted")
+        left = [status for status in statuses if status.state in wanted]
+        failed = sum(status.state == "failed" for status in statuses)
+        if failed and not retry:
+            logger.warning("%d jobs have failed; --status shows why, --retry-failed tries them again", failed)
+        data, train = ([s.job.index for s in left if s.kind == kind] for kind in ("data", "train"))
+        return data, train

@@ -1,0 +1,219 @@
+"""One element of a grid at work: run.sh with its line of the list, a header for the log, signals, what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import logging
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from asr_dro.cluster.jobs import Job, read_job
+from asr_dro.cluster.options import run_options
+from asr_dro.config import REPOSITORY
+from asr_dro.errors import EXIT_TRY_AGAIN, FAILURE_VARIABLE
+from asr_dro.experiment import FAILURE
+from asr_dro.fileio import write_json
+
+logger = logging.getLogger(__name__)
+
+STATES = "state"  # folder beside the list, with a file for each element
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+_POLL_S = 0.2
+_SHOWN = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "TMPDIR", "HF_HOME", "SLURM_")  # variables, or how they begin
+
+
+@dataclass(frozen=True)
+class Element:
+    """What is to be run.
+
+    Attributes:
+        jobs: The list.
+        index: Line of it, from 0.
+        stages: First and last stage.
+        requeue: Whether an element that was asked to stop asks Slurm to begin it again.
+    """
+
+    jobs: Path
+    index: int
+    stages: tuple[int, int] = (4, 7)
+    requeue: bool = False
+
+
+def run_element(element: Element) -> int:
+    """Run one line of a list to its end, or until it is asked to stop.
+
+    Args:
+        element: What to run.
+
+    Returns:
+        The exit status: run.sh's, or 75 if it was asked to stop and is not done.
+
+    Raises:
+        UserError: If the list has no such line.
+    """
+    job = read_job(element.jobs, element.index)
+    arguments = [*job.arguments, f"--stage={element.stages[0]}", f"--stop-stage={element.stages[1]}"]
+    cores = os.environ.get("SLURM_CPUS_PER_TASK")
+    if cores and not any(word.startswith("--nj=") for word in arguments):
+        arguments.append(f"--nj={cores}")
+    command = ["bash", str(REPOSITORY / "run.sh"), *arguments]
+    state = State(element.jobs, job)
+    sys.stdout.write(header(job, command))
+    sys.stdout.flush()
+    state.write("running")
+    failure = state.path.with_suffix(".failure.json")
+    failures = [failure, experiment_of(job) / FAILURE]
+    for path in failures:
+        path.unlink(missing_ok=True)
+    status, stopped_by = _run(command, failure)
+    if status == 0:
+        state.write("done", status=0)
+    elif stopped_by is not None:
+        status = EXIT_TRY_AGAIN
+        state.write("interrupted", status=status, error=f"stopped by {stopped_by.name}")
+        if element.requeue:
+            _requeue()
+    else:
+        state.write("failed", status=status, error=_last_error(failures) or f"exit status {status}")
+    return status
+
+
+class State:
+    """What became of an element, in ``state/<list>.<index>.json`` beside the list.
+
+    Args:
+        jobs: The list.
+        job: Its line.
+    """
+
+    def __init__(self, jobs: Path, job: Job) -> None:
+        self.path = state_path(jobs, job.index)
+        self.tag = job.tag
+        previous = read_state(jobs, job.index)
+        self.starts = int(previous.get("starts", 0)) + 1 if previous else 1
+
+    def write(self, state: str, **more: Any) -> None:
+        """Write the state: ``running``, ``done``, ``interrupted`` or ``failed``."""
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
+        write_json(self.path, {"state": state, "tag": self.tag, "starts": self.starts, "time": now, **who, **more})
+
+
+def state_path(jobs: Path, index: int) -> Path:
+    """Return where an element's state is kept."""
+    return jobs.parent / STATES / f"{jobs.stem}.{index}.json"
+
+
+def read_state(jobs: Path, index: int) -> dict[str, Any] | None:
+    """Read an element's state; None if it has never begun."""
+    try:
+        state = json.loads(state_path(jobs, index).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return state if isinstance(state, dict) else None
+
+
+def header(job: Job, command: Sequence[str]) -> str:
+    """Describe a run for the top of its log: command, place, commit, host, environment."""
+    git = shutil.which("git")
+    commit = ""
+    if git:
+        result = subprocess.run(
+            [git, "-C", str(REPOSITORY), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        )
+        commit = result.stdout.strip()
+    lines = {
+        "Job": f"{job.index} {job.tag}",
+        "Command": shlex.join(command),
+        "Folder": os.getcwd(),
+        "Commit": commit or "unknown",
+        "Host": socket.gethostname(),
+        "Begun": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    shown = {name: value for name, value in sorted(os.environ.items()) if name.startswith(_SHOWN)}
+    width = max(map(len, [*lines, *shown]))
+    return "".join(f"# {name:<{width}}  {value}\n" for name, value in {**lines, **shown}.items())
+
+
+def _run(command: Sequence[str], failure: Path) -> tuple[int, signal.Signals | None]:
+    """Run a command, which may say in ``failure`` why it ended; a signal goes to all its processes, which it outlives.
+
+    Slurm asks the batch script alone (``--signal=B:USR1@120``), or all processes: both must end in a checkpoint.
+    """
+    stopped_by: list[signal.Signals] = []
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        if not stopped_by:
+            stopped_by.append(signal.Signals(number))
+            for pid in _others_of_group():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+
+    before = {number: signal.signal(number, receive) for number in _SIGNALS}
+    try:
+        environment = {**os.environ, FAILURE_VARIABLE: str(failure)}  # of checks; run.sh then names its experiment's
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+        status = process.wait()
+        while _others_of_group():  # bash has ended; the training may still be writing its checkpoint
+            time.sleep(_POLL_S)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return status if status >= 0 else 128 - status, stopped_by[0] if stopped_by else None
+
+
+def _others_of_group() -> list[int]:
+    """List the living processes of this process's group but for itself and its ancestors."""
+    own, group = os.getpid(), os.getpgrp()
+    table: dict[int, tuple[int, int, str]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        table[int(entry.parent.name)] = (int(fields[1]), int(fields[2]), fields[0])
+    ancestors = {own}
+    while own in table and table[own][0] not in ancestors:
+        own = table[own][0]
+        ancestors.add(own)
+    return [pid for pid, (_, of, state) in table.items() if of == group and state != "Z" and pid not in ancestors]
+
+
+def _requeue() -> None:
+    """Ask Slurm to begin this job again, in the same place of its array."""
+    array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{element}" if array and element else os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return
+    result = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+    if result.returncode:
+        logger.warning("scontrol requeue %s: %s", job, result.stderr.strip())
+
+
+def experiment_of(job: Job) -> Path:
+    """Return the folder of a job's experiment."""
+    options = dict(word[2:].partition("=")[::2] for word in job.arguments)
+    return Path(options.get("exp-dir", run_options()["exp_dir"].default)) / options.get("exp-tag", "")
+
+
+def _last_error(failures: Sequence[Path]) -> str:
+    """Read why a run ended badly, as far as it could say."""
+    for path in failures:
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["error"])
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return ""

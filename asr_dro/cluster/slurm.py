@@ -1,0 +1,269 @@
+"""Slurm: batch scripts, arrays that depend on each other, and what the queue says of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asr_dro.cluster.site import Resources, Site
+from asr_dro.cluster.submission import DATA, JOBS, LOGS, STAGES, Array, Submission
+from asr_dro.config import REPOSITORY
+from asr_dro.errors import UserError
+from asr_dro.fileio import atomic_open
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 120  # clients wait for a controller that is away
+SCRIPTS = {"data": "data.sbatch", "train": "train.sbatch", "collect": "collect.sbatch"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A call of sbatch.
+
+    Attributes:
+        kind: ``data``, ``train`` or ``collect``.
+        arguments: Its arguments, but for dependencies.
+        script: The batch script.
+        indices: Lines of the list, by position in the array.
+        after: Kinds that must have ended, and how: ``afterok`` or ``afterany``.
+    """
+
+    kind: str
+    arguments: tuple[str, ...]
+    script: Path
+    indices: tuple[int, ...] = ()
+    after: tuple[tuple[str, str], ...] = field(default=())
+
+
+def plan(submission: Submission, site: Site, *, data: Sequence[int], train: Sequence[int]) -> list[Command]:
+    """Write the batch scripts, and return the calls of sbatch in their order.
+
+    Args:
+        submission: The grid's folder.
+        site: The site.
+        data: Lines of ``data.tsv`` to prepare.
+        train: Lines of ``jobs.tsv`` to run.
+    """
+    write_scripts(submission, site)
+    commands = _arrays(submission, site, "data", data, ())
+    after = (("afterok", "data"),) if commands else ()
+    commands += _arrays(submission, site, "train", train, after)
+    commands.append(_command(submission, site, "collect", (("afterany", "train"),)))
+    return commands
+
+
+def _arrays(
+    submission: Submission, site: Site, kind: str, indices: Sequence[int], after: tuple[tuple[str, str], ...]
+) -> list[Command]:
+    """Cut a list into arrays that the site allows; together they run as many elements at a time as one would."""
+    limit = site.array_limit
+    parts = [tuple(indices[start : start + limit]) for start in range(0, len(indices), limit)]
+    at_a_time = max(1, site.max_running // max(1, len(parts)))
+    return [_command(submission, site, kind, after, part, at_a_time) for part in parts]
+
+
+def _command(
+    submission: Submission,
+    site: Site,
+    kind: str,
+    after: tuple[tuple[str, str], ...],
+    indices: tuple[int, ...] = (),
+    at_a_time: int = 1,
+) -> Command:
+    arguments = ["--parsable", f"--job-name={submission.folder.name}.{kind}", "--open-mode=append"]
+    arguments += _resources(getattr(site, kind))
+    logs = str((submission.folder / LOGS).resolve()).replace("%", "%%")
+    if indices:
+        arguments += [f"--array={_ranges(range(len(indices)))}%{at_a_time}", f"--output={logs}/{kind}.%A_%a.log"]
+        arguments += ["--requeue", f"--signal=B:USR1@{site.signal_s}"]
+    else:
+        arguments.append(f"--output={logs}/{kind}.%j.log")
+    return Command(kind, tuple(arguments), submission.folder / SCRIPTS[kind], indices, after)
+
+
+def _resources(resources: Resources) -> list[str]:
+    named = {
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "gres": resources.gres,
+        "constraint": resources.constraint,
+        "time": resources.time,
+        "mem": resources.memory,
+    }
+    numbers = {
+        "nodes": resources.nodes,
+        "ntasks-per-node": resources.tasks_per_node,
+        "cpus-per-task": resources.cpus,
+    }
+    given = [f"--{name}={value}" for name, value in named.items() if value]
+    return [*given, *(f"--{name}={value}" for name, value in numbers.items()), *resources.extra]
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    """Write rising numbers as sbatch takes them.
+
+    >>> _ranges([0, 1, 2, 5])
+    '0-2,5'
+    """
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def write_scripts(submission: Submission, site: Site) -> None:
+    """Write ``data.sbatch``, ``train.sbatch`` and ``collect.sbatch``, which people can read and submit again."""
+    (submission.folder / LOGS).mkdir(parents=True, exist_ok=True)
+    for kind, listed in (("data", DATA), ("train", JOBS)):
+        first, last = STAGES[listed]
+        call = ["python3", "-m", "asr_dro.bin.run_job", "--jobs", str((submission.folder / listed).resolve())]
+        call += ["--stage", str(first), "--stop-stage", str(last), "--requeue", "--index"]
+        lines = [
+            f"# One element of {listed}: INDICES (from submit.sh) has the line of the list at this place of the array.",
+            *_beginning(site),
+            'index=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "${INDICES}")',
+            f'exec {shlex.join(call)} "${{index}}"',
+        ]
+        _write_script(submission.folder / SCRIPTS[kind], lines)
+    call = ["bash", str(REPOSITORY / "local" / "collect_scores.sh"), *collect_arguments(submission)]
+    lines = [
+        "# The table of all scores, when the last element has ended.",
+        *_beginning(site),
+        f"exec {shlex.join(call)}",
+    ]
+    _write_script(submission.folder / SCRIPTS["collect"], lines)
+
+
+def collect_arguments(submission: Submission) -> list[str]:
+    """Return the arguments of the call that collects a grid's scores."""
+    folder = submission.folder.resolve()
+    outputs = ["--tsv", str(folder / "scores.tsv"), "--html", str(folder / "scores.html")]
+    return ["--jobs", str(folder / JOBS), *outputs, str(submission.exp_dir.resolve())]
+
+
+def _beginning(site: Site) -> list[str]:
+    return [
+        "set -euo pipefail",
+        f"cd {shlex.quote(str(Path.cwd()))}",
+        *(f"module load {shlex.quote(module)}" for module in site.modules),
+        *site.setup,
+        f". {shlex.quote(str(REPOSITORY / 'path.sh'))}",
+    ]
+
+
+def _write_script(path: Path, lines: Sequence[str]) -> None:
+    with atomic_open(path) as file:
+        file.writelines(line + "\n" for line in ("#!/usr/bin/env bash", *lines))
+
+
+def describe(commands: Sequence[Command]) -> str:
+    """Write calls of sbatch as one would type them."""
+    lines = []
+    for command in commands:
+        waits = [f"--dependency={how}:<{kind}>" for how, kind in command.after]
+        lines.append(shlex.join(["sbatch", *command.arguments, *waits, str(command.script)]))
+    return "\n".join(lines) + "\n"
+
+
+def submit(submission: Submission, commands: Sequence[Command]) -> None:
+    """Give everything to Slurm; what is submitted is recorded at once.
+
+    Raises:
+        UserError: If sbatch refuses; what was submitted before it is taken back.
+    """
+    own: list[Array] = []
+    try:
+        for number, command in enumerate(commands):
+            jobs = {how: [a.job for a in own if a.kind == kind] for how, kind in command.after}
+            waits = ",".join(f"{how}:{':'.join(numbers)}" for how, numbers in jobs.items() if numbers)
+            more = [f"--dependency={waits}", "--kill-on-invalid-dep=yes"] if waits else []
+            variables = {"INDICES": str(_write_indices(submission, command, number))} if command.indices else {}
+            job = _call(["sbatch", *command.arguments, *more, str(command.script)], **variables).strip()
+            job = job.partition(";")[0]
+            own.append(Array(command.kind, job, command.indices))
+            logger.info(
+                "%s: job %s%s", command.kind, job, f", {len(command.indices)} elements" if command.indices else ""
+            )
+    except UserError:
+        if own:
+            _call(["scancel", *(array.job for array in own)])
+        raise
+    submission.arrays += own
+    submission.save()
+
+
+def _write_indices(submission: Submission, command: Command, number: int) -> Path:
+    """Write which lines of the list an array's elements take."""
+    path = submission.folder.resolve() / "arrays" / f"{command.kind}.{len(submission.arrays) + number}.txt"
+    with atomic_open(path) as file:
+        file.writelines(f"{index}\n" for index in command.indices)
+    return path
+
+
+def queue(arrays: Sequence[Array]) -> dict[tuple[str, int], tuple[str, str]]:
+    """Ask which elements wait or run.
+
+    Args:
+        arrays: What was submitted.
+
+    Returns:
+        State (``PENDING``, ``RUNNING``, ...) and reason, by list kind and line; an element that is over is not there.
+    """
+    by_job = {array.job: array for array in arrays}
+    if not by_job:
+        return {}
+    text = _call(["squeue", "--noheader", "--array", "--me", "--format=%F|%K|%T|%r"])
+    found = {}
+    for line in text.splitlines():
+        job, position, state, reason = [*line.split("|", 3), "", "", ""][:4]
+        array = by_job.get(job)
+        if array is None:
+            continue
+        index = array.indices[int(position)] if position.isdigit() and array.indices else -1
+        found[array.kind, index] = state, reason
+    return found
+
+
+def cancel(arrays: Sequence[Array]) -> None:
+    """Cancel whatever of these is not over."""
+    waiting = {array.job for array in arrays}
+    text = _call(["squeue", "--noheader", "--me", "--format=%F"])
+    if alive := sorted(waiting & set(text.split())):
+        _call(["scancel", *alive])
+
+
+def _call(command: Sequence[str], **variables: str) -> str:
+    """Call one of Slurm's programs, with these variables in its environment, which jobs inherit.
+
+    Raises:
+        UserError: If it is missing, refuses, or does not answer.
+    """
+    try:
+        result = subprocess.run(
+            command,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{command[0]} is not installed here: submit from a host of the cluster, or take --cluster local"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"{command[0]} has not answered for {_TIMEOUT_S} s; is the controller of Slurm up?") from error
+    if result.returncode:
+        raise UserError(f"{shlex.join(command)}\nfailed: {result.stderr.strip() or f'exit status {result.returncode}'}")
+    return result.stdout

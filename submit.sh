@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Run a grid of choices (languages, models, objectives and their hyper-parameters, seeds): on Slurm, or on this machine.
+#
+#   ./submit.sh --grid mini_objectives --cluster local       every job on this machine, a few at a time
+#   ./submit.sh --grid languages143 --cluster slurm          as Slurm arrays: data, then trainings, then the scores
+#   ./submit.sh --help                                       all options; docs/cluster.md tells the rest
+set -euo pipefail
+ASR_DRO_ROOT=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+
+. "${ASR_DRO_ROOT}/path.sh"
+python3 -m asr_dro.bin.submit "$@"
