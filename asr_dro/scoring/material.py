@@ -1,0 +1,70 @@
+"""What public scorers are given: references and the decoder's own lines, before anything is done to them here."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asr_dro.scoring.error_rate import ErrorCounts
+from asr_dro.scoring.scores import ScoredUtterance
+
+
+@dataclass(frozen=True)
+class Material:
+    """A scored split.
+
+    Attributes:
+        utterances: The scored utterances.
+        lines: Hypothesis by utterance id as the decoder wrote it, with its tag.
+        task: ``DataConfig.task``.
+        corpus: The corpus of utterances that do not know theirs.
+    """
+
+    utterances: Sequence[ScoredUtterance]
+    lines: Mapping[str, str]
+    task: str = "lid+asr"
+    corpus: str = "all"
+
+    @property
+    def is_tagged(self) -> bool:
+        """Whether references begin with a language tag."""
+        return self.task != "asr"
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is text beside the tag."""
+        return self.task != "lid"
+
+    @functools.cached_property
+    def characters_like_sclite(self) -> list[ErrorCounts]:
+        """Errors in characters as ESPnet's ``asr.sh`` has sclite count them, one entry per utterance.
+
+        Known tags are removed wherever they stand, the space behind them stays and counts as a character: a reference
+        ``[fin] a b`` has four. So a hypothesis without tag has one deletion more. Known are the tags of the languages
+        of the references, and those that hypotheses begin with.
+        """
+        from asr_dro.scoring.sclite import count_errors_like_sclite, fold_case
+
+        if not self.has_text:
+            return [ErrorCounts()] * len(self.utterances)
+        labels = {utterance.source.language for utterance in self.utterances}
+        labels.update(utterance.hypothesis.language or "" for utterance in self.utterances)
+        tag = re.compile("|".join(re.escape(f"[{label}]") for label in sorted(labels - {""})) or r"(?!)")
+
+        def characters(line: str) -> str:
+            text = " ".join(line.split())
+            return fold_case(tag.sub("", text) if self.is_tagged and "[" in text else text)
+
+        return count_errors_like_sclite(
+            [
+                (characters(self.tagged_reference(utterance)), characters(self.lines[utterance.source.utt_id]))
+                for utterance in self.utterances
+            ]
+        )
+
+    def tagged_reference(self, utterance: ScoredUtterance) -> str:
+        """Give the reference as it would stand in a file ``text`` of ESPnet's recipes: behind its tag."""
+        source = utterance.source
+        return f"[{source.language}] {source.text}" if self.is_tagged else source.text
