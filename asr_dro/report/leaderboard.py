@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from asr_dro.report.formats import number
 from asr_dro.report.inputs import Inputs, Sources
 from asr_dro.report.intervals import Interval
 from asr_dro.report.languages import main_measure
@@ -59,7 +60,8 @@ def leaderboard(inputs: Inputs) -> dict[str, Any] | None:
 
     Returns:
         ``runs`` (the best ones by the worst language, and this one in any case), ``n_runs`` of the same data,
-        ``n_other_data`` runs of other data, ``n_unreadable`` score files, ``place`` of this run, ``has_intervals``.
+        ``n_other_data`` runs of other data, ``n_unreadable`` score files, ``place`` of this run, ``has_intervals``,
+        ``has_decodings``: whether there are several.
     """
     sources = inputs.sources
     key = _data_key(inputs.main_scores)
@@ -98,20 +100,27 @@ def _data_key(scores: Mapping[str, Any]) -> tuple[Any, ...] | None:
 
 def _run(scores: Mapping[str, Any], exp_dir: Path, decode: str, sources: Sources) -> Run:
     measure = main_measure(scores)
-    lid = (scores.get("lid_accuracy") or {}).get("micro")
+    lid = scores["lid_accuracy"]["micro"]
     is_this = exp_dir.resolve() == sources.exp_dir.resolve() and decode == sources.decode
     return Run(
         tag=exp_dir.resolve().name,
         decode=decode,
         is_this=is_this,
-        mean=float(measure.summary["mean"]),
+        mean=_finite(measure.summary["mean"]),
         mean_interval=measure.intervals.get("mean"),
-        worst=float(measure.summary["worst"]),
+        worst=_finite(measure.summary["worst"]),
         worst_interval=measure.intervals.get("worst"),
         worst_language=str(measure.summary["worst_language"]),
-        lid=None if lid is None else float(lid),
+        lid=None if lid is None else _finite(lid),
         report="" if is_this else _link(exp_dir, sources.exp_dir),
     )
+
+
+def _finite(value: Any) -> float:
+    found = number(value)
+    if found is None:
+        raise ValueError(f"{value!r} is not a number")
+    return found
 
 
 def _link(exp_dir: Path, report_dir: Path) -> str:
@@ -128,5 +137,10 @@ def _ranked(runs: list[Run]) -> dict[str, Any]:
     shown = placed[:MAX_RUNS]
     if this not in shown:
         shown = [*shown[:-1], this]
-    has_intervals = any(run.mean_interval or run.worst_interval for run in shown)
-    return {"runs": shown, "n_runs": len(runs), "place": this.place, "has_intervals": has_intervals}
+    return {
+        "runs": shown,
+        "n_runs": len(runs),
+        "place": this.place,
+        "has_intervals": any(run.mean_interval or run.worst_interval for run in shown),
+        "has_decodings": len({run.decode for run in shown}) > 1,
+    }
