@@ -16,6 +16,8 @@ NO_HYPER_PARAMETERS = frozenset(
     {"seed", "num_workers", "save_every_updates", "use_tensorboard", "dev_seconds_per_batch"}
 )
 
+_DEEPEST = 20  # a YAML mapping may hold itself
+
 GroupKey = tuple[str, str, str, str, str]
 
 
@@ -72,13 +74,13 @@ def _is_shared(ending: list[str], key: str, names: Mapping[str, list[str]]) -> b
     return any(parts[-len(ending) :] == ending for other, parts in names.items() if other != key)
 
 
-def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     for key, item in value.items():
         name = f"{prefix}{key}"
         if name in NO_HYPER_PARAMETERS:
             continue
-        if isinstance(item, Mapping) and item:
-            yield from _flatten(item, f"{name}.")
+        if isinstance(item, Mapping) and item and depth < _DEEPEST:
+            yield from _flatten(item, f"{name}.", depth + 1)
         else:
             yield one_line(name), _write(item)
 

@@ -120,14 +120,17 @@ def published_table(figures: Sequence[Figure]) -> Table:
     rows: dict[tuple[str, str, str], dict[tuple[str, str], Figure]] = {}
     for figure in figures:
         rows.setdefault((figure.system, figure.setting, figure.source), {})[figure.metric, figure.unit] = figure
-    marks, notes = _footnotes([_doubts(list(of.values())) for of in rows.values()])
+    doubts = [_doubts(list(of.values())) for of in rows.values()]
+    marks, notes = _footnotes(doubts)
+    if len(notes) == 1 and all(marks):  # one source, nothing else: no column for it
+        marks, notes = [""] * len(marks), doubts[:1]
     columns = [Column("System"), Column("Setting")]
     columns += [Column(metric if unit == "%" else f"{metric} ({unit})", is_number=True) for metric, unit in metrics]
-    columns.append(Column("Ref"))
+    columns += [Column("Ref")] if any(marks) else []
     cells = []
     for ((system, setting, _), of), mark in zip(rows.items(), marks, strict=True):
         numbers = [Cell(f"{of[m].value:.1f}", of[m].value) if m in of else Cell() for m in metrics]
-        cells.append([Cell(system), Cell(setting), *numbers, Cell(mark)])
+        cells.append([Cell(system), Cell(setting), *numbers, *([Cell(mark)] if any(marks) else [])])
     title = f"Published: {', '.join(dict.fromkeys(figure.benchmark for figure in figures))}"
     return Table(title, columns, cells, ["published, not measured here, not ranked with ours; percent", *notes])
 
