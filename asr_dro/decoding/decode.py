@@ -85,12 +85,11 @@ def decode_sets(
         UserError: If the training is not finished, the configuration has mistakes, audio is missing, or finished parts
             do not fit together.
     """
+    _check_options(nj=nj, ngpu=ngpu, overwrite=overwrite, shard=shard)
     config = read_decode_config(config_path)
     if not (experiment / CHECKPOINTS / MODEL).exists():
         raise UserError(f"{experiment} holds no trained model; run stage 4 first")
     folder = experiment / f"decode_{config_path.stem}"
-    if shard is not None:
-        _check_shard_alone(folder, ngpu=ngpu, overwrite=overwrite)
     stage = _Stage(data_set, experiment, config, folder, nj, ngpu)
     for name in SPLITS:
         if _is_empty(data_set / name / "wav.scp"):
@@ -106,14 +105,18 @@ def decode_sets(
     return [split.folder / HYPOTHESES for split in stage.splits]
 
 
-def _check_shard_alone(folder: Path, *, ngpu: int, overwrite: bool) -> None:
+def _check_options(*, nj: int, ngpu: int, overwrite: bool, shard: Shard | None) -> None:
     problems = []
-    if overwrite:
-        problems.append(f"--overwrite is for a whole decoding; to decode shards again, remove {folder} first")
-    if ngpu > 1:
-        problems.append(f"--ngpu {ngpu}: a shard is decoded on one GPU; for several, give each a shard of its own")
+    if nj < 1:
+        problems.append(f"--nj {nj}: at least one process is needed")
+    if ngpu < 0:
+        problems.append(f"--ngpu {ngpu}: 0 for the CPU, or a number of GPUs")
+    if shard is not None and overwrite:
+        problems.append(f"--overwrite --shard {shard}: to decode shards again, remove the folder decode_... first")
+    if shard is not None and ngpu > 1:
+        problems.append(f"--ngpu {ngpu} --shard {shard}: a shard is decoded on one GPU; give each its own")
     if problems:
-        raise UserError("--shard:\n  " + "\n  ".join(problems))
+        raise UserError("these options do not go:\n  " + "\n  ".join(problems))
 
 
 def _is_empty(path: Path) -> bool:
@@ -153,16 +156,17 @@ def _decode_all(stage: _Stage, *, overwrite: bool) -> None:
 def _decode_shard(stage: _Stage, shard: Shard) -> None:
     """Decode one share of each split; merge the splits of which every batch is there."""
     name = f"{shard.number}-of-{shard.total}"
-    waiting = [split for split in stage.splits if not split.is_done()]
     mine: list[_Job] = []
     left: list[_Job] = []
-    for split in waiting:
-        with open_part(_part_path(split, name), split.made_from) as part:
-            part.forget(split.mended(part.batches))
-        finished = split.finished_numbers()
-        share = share_out(split.costs, shard.total)[shard.number - 1]
-        mine += [(split, number) for number in share]
-        left += [(split, number) for number in share if number not in finished]
+    with exclusive(stage.folder / PARTS):  # waits for whoever decodes the whole set
+        waiting = [split for split in stage.splits if not split.is_done()]
+        for split in waiting:
+            with open_part(_part_path(split, name), split.made_from) as part:
+                part.forget(split.mended(part.batches))
+            finished = split.finished_numbers()
+            share = share_out(split.costs, shard.total)[shard.number - 1]
+            mine += [(split, number) for number in share]
+            left += [(split, number) for number in share if number not in finished]
     if left:
         _work([stage.order(_shares(left, name))], total_s=_audio_s(mine))
     for split in stage.splits:

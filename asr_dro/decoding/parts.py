@@ -19,6 +19,7 @@ from typing import IO, Any, NamedTuple
 logger = logging.getLogger(__name__)
 
 PARTS = ".parts"  # folder in decode_<decode>/
+_END = {"batch", "audio_s", "seconds", "device"}  # keys of the line that ends a batch
 
 
 class FinishedBatch(NamedTuple):
@@ -85,10 +86,12 @@ def _read_batches(file: IO[bytes], path: Path, made_from: str, batches: dict[int
             for number in line["forget"]:
                 batches.pop(number, None)
             good_end = end
-        else:
+        elif line.keys() == _END:
             numbers = line["audio_s"], line["seconds"], line["device"]
             batches[line["batch"]] = FinishedBatch(path, places, failures, *numbers)
             places, failures, good_end = {}, {}, end
+        else:
+            break
     return good_end
 
 

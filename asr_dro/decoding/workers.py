@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,22 +87,24 @@ def decode_order(order: Order, report: Report) -> None:
     Raises:
         UserError: If the model cannot be used, or too many utterances cannot be read.
     """
-    with log_to_file(order.log):
+    with ExitStack() as stack:
+        stack.enter_context(log_to_file(order.log))
+        # All of them at once and from the beginning: whoever decodes the whole set waits for this process.
+        parts = [stack.enter_context(open_part(share.part, share.made_from)) for share in order.shares]
         with chatter_to_file(order.log):  # torch and ESPnet cost 10 to 20 seconds to import: only now
             from asr_dro.decoding.inference import Recognizer
 
         recognizer = Recognizer(order.data_set, order.experiment, order.config, device=order.device)
-        for share in order.shares:
-            with open_part(share.part, share.made_from) as part:
-                waiting = [number for number in share.batches if number not in part.batches]
-                batches = [share.batches[number] for number in waiting]
-                found = recognizer.decode(share.split, batches, readers=order.readers)
+        for share, part in zip(order.shares, parts, strict=True):
+            waiting = [number for number in share.batches if number not in part.batches]
+            batches = [share.batches[number] for number in waiting]
+            found = recognizer.decode(share.split, batches, readers=order.readers)
+            start = time.perf_counter()
+            for number, records in zip(waiting, found, strict=True):
+                seconds, audio_s = time.perf_counter() - start, share.audio_s[number]
+                part.add(number, records, audio_s=audio_s, seconds=seconds, device=recognizer.device_name)
+                report(audio_s, seconds)
                 start = time.perf_counter()
-                for number, records in zip(waiting, found, strict=True):
-                    seconds, audio_s = time.perf_counter() - start, share.audio_s[number]
-                    part.add(number, records, audio_s=audio_s, seconds=seconds, device=recognizer.device_name)
-                    report(audio_s, seconds)
-                    start = time.perf_counter()
 
 
 def decode_orders(orders: Sequence[Order], report: Report) -> None:
