@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from asr_dro.analysis.stage import analyze
+from asr_dro.report.formats import script_name
 from asr_dro.report.render import make_report
 from asr_dro.scoring.stage import score_all
 from tests.report.browser import Browser, missing_programs, open_browser
@@ -48,9 +51,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a report of 143 languages."""
+    """Return a report of 143 languages, with the errors analysed and another run beside it."""
     made = write_experiment(tmp_path_factory.mktemp("large"), many_languages(143), n_utterances=4)
     score_all(made.data, made.exp / "decode_greedy")
+    analyze(made.data, made.exp, made.exp / "decode_greedy", "test", None)
+    scores = Path("decode_greedy/test/scores.json")
+    other = made.exp.parent / ("a_run_with_a_name_" + "that_is_rather_long_" * 4) / scores
+    other.parent.mkdir(parents=True)
+    shutil.copy(made.exp / scores, other)
     return make_report(made.data, made.exp, "greedy")[0]
 
 
@@ -108,6 +116,100 @@ def test_filtering(browser: Browser, large: Path) -> None:
     browser.run(TYPE, "#utterance-list", "spanish")
     shown = "return [...document.querySelectorAll('#utterance-list details')].filter(item => !item.hidden).length"
     assert browser.run(shown) == 1
+
+
+def test_filtering_by_script_and_without_accents(browser: Browser, large: Path) -> None:
+    browser.open(large)
+    assert browser.run(TYPE, "#language-table", "latin finnish") == "1 of 143"
+    browser.run(TYPE, "#language-table", "cyrillic")
+    shown = browser.run("return [...document.querySelectorAll('#language-table tbody tr')].filter(row => !row.hidden)"
+                        ".map(row => row.dataset.code)")  # fmt: skip
+    assert shown
+    assert {script_name(code) for code in shown} == {"Cyrillic"}
+    assert browser.run(TYPE, "#language-table", "ebrie") == "1 of 143", "Ebrié"
+    assert browser.run(TYPE, "#language-table", "0") == "0 of 143", "numbers are no names"
+
+
+def test_a_filtered_table_and_a_row_find_their_marks(browser: Browser, large: Path) -> None:
+    browser.open(large)
+    count = "return document.querySelectorAll(`.plot [data-code='${arguments[0]}'].${arguments[1]}`).length"
+    n_marks = browser.run("return document.querySelectorAll(`.plot [data-code='fin']`).length")
+    assert n_marks == 4, "its bar of all, its point, its lines of weight and loss"
+    browser.run(TYPE, "#weights-table", "finnish")
+    assert browser.run(count, "fin", "chosen") == n_marks
+    assert browser.run(count, "spa", "dim") == n_marks
+    browser.run(TYPE, "#weights-table", "")
+    assert browser.run("return document.querySelectorAll('.dim, .chosen').length") == 0
+    point_at = "document.querySelector(arguments[0]).dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))"
+    browser.run(point_at, "#language-table tr[data-code='fin'] td")
+    assert (browser.run(count, "fin", "lit"), browser.run(count, "spa", "lit")) == (n_marks, 0)
+    browser.run(point_at, "h1")
+    assert browser.run(count, "fin", "lit") == 0
+
+
+@pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
+def test_a_mark_that_is_pointed_at_says_what_it_is(browser: Browser, large: Path, width: int) -> None:
+    script = """
+        const mark = document.querySelector(arguments[0]);
+        mark.scrollIntoView({block: "center", behavior: "instant"});
+        const box = mark.getBoundingClientRect();
+        const where = {bubbles: true, clientX: box.left + box.width / 2, clientY: box.top + box.height / 2};
+        mark.dispatchEvent(new PointerEvent("pointerover", where));
+        const tip = document.querySelector(".tip"), at = tip.getBoundingClientRect();
+        return [tip.hidden, tip.textContent, at.left >= 0 && at.right <= innerWidth && at.bottom <= innerHeight];
+    """
+    browser.open(large, width=width)
+    for mark in (".point[data-code='fin']", "rect[data-code='fin']"):
+        hidden, text, is_inside = browser.run(script, mark)
+        assert (hidden, is_inside) == (False, True)
+        assert text.startswith("Finnish (fin): ")
+    assert browser.run(script, "#weights .line[data-code='fin']")[1].startswith("Finnish")
+    assert browser.run(script, "h1")[0] is True
+    assert browser.console() == []
+
+
+@pytest.mark.parametrize("width", [1280, PHONE_WIDTH])
+def test_names_in_the_chart_of_hours_hide_nothing(browser: Browser, large: Path, width: int) -> None:
+    browser.open(large, width=width)
+    boxes = browser.run(
+        """
+        return [...document.querySelectorAll(".area .name")].filter((name) => name.offsetWidth)
+          .map((name) => { const box = name.getBoundingClientRect();
+            return [name.textContent, box.left, box.top, box.right, box.bottom]; });
+        """
+    )
+    assert len(boxes) >= 3
+    area = browser.run(
+        "const box = document.querySelector('.area').getBoundingClientRect(); return [box.left, box.right]"
+    )
+    for index, (name, left, top, right, bottom) in enumerate(boxes):
+        assert area[0] - 1 <= left, name
+        assert right <= area[1] + 1, name
+        for other, *box in boxes[index + 1 :]:
+            apart = right <= box[0] or box[2] <= left or bottom <= box[1] or box[3] <= top
+            assert apart, f"{name} and {other} overlap"
+
+
+def test_tables_are_sorted_by_keyboard(browser: Browser, large: Path) -> None:
+    browser.open(large)
+    browser.run("document.querySelectorAll('#language-table thead th')[1].querySelector('button').focus()")
+    for kind in ("keyDown", "keyUp"):
+        browser.devtools(
+            "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13, text="\r"
+        )
+    values = [float(value) for value in browser.run(COLUMN, "#language-table", 1)]
+    assert values == sorted(values)
+    assert browser.run("return document.activeElement.closest('th').ariaSort") == "ascending"
+
+
+def test_the_leaderboard_says_low_errors_first(browser: Browser, large: Path) -> None:
+    browser.open(large)
+    column = browser.run(
+        "return [...document.querySelectorAll('#leaderboard-table thead th')].map(head => head.textContent)"
+    )
+    mean = next(index for index, name in enumerate(column) if name.startswith("Mean"))
+    browser.run(CLICK, "#leaderboard-table", mean)
+    assert browser.run("return document.querySelector('#leaderboard-table [aria-sort]').ariaSort") == "ascending"
 
 
 def test_audio_is_loaded_on_request(browser: Browser, small: Path) -> None:
