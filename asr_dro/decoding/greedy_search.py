@@ -19,12 +19,15 @@ def build(setup: SearchSetup) -> Search:
         UserError: If times are asked for of a model that does not know them, or languages of one without them.
     """
     model = setup.model
-    if setup.config.languages != "recognised" and model.ctc is not None:
-        from asr_dro.decoding.greedy_languages import build as build_by_language
-
-        return build_by_language(setup)
     if setup.config.times and model.ctc is None:
         raise UserError("times: this model writes with a decoder, which does not say when it heard a token")
+    if setup.config.languages != "recognised":
+        if model.ctc is None:
+            from asr_dro.decoding.label_search import build_greedy as build_by_language
+        else:
+            from asr_dro.decoding.greedy_languages import build as build_by_language
+
+        return build_by_language(setup)
 
     def search(speech: Tensor, lengths: Tensor, languages: Sequence[str]) -> list[list[Found]]:
         return [[Found(tokens)] for tokens in model.greedy(speech, lengths)]

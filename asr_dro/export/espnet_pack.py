@@ -19,6 +19,7 @@ from asr_dro.data.tokens import PIECES_MODEL, SPACE, is_whisper_vocabulary
 from asr_dro.training.checkpoints import OBJECTIVE_PREFIX
 
 _PARTS = ("frontend", "specaug", "normalize", "preencoder", "encoder", "postencoder", "decoder")
+_SAME = {"decoder": ("transformer",)}  # classes of ours that compute what ESPnet's of the same name do
 _FOLDER = "exp"  # in the zip
 _CONFIG, _MODEL = f"{_FOLDER}/config.yaml", f"{_FOLDER}/model.pth"
 _PIECES = f"data/{PIECES_MODEL}"
@@ -35,7 +36,9 @@ def problems(arguments: Mapping[str, Any]) -> list[str]:
     found = []
     for part in _PARTS:
         name = None if part == "frontend" and arguments.get("input_size") is not None else arguments.get(part)
-        if name is not None and CLASSES[part].get(name, "espnet2.").startswith("asr_dro."):
+        if name is None or name in _SAME.get(part, ()):
+            continue
+        if CLASSES[part].get(name, "espnet2.").startswith("asr_dro."):
             found.append(f"its {part} is {name}, a class of asr_dro; ESPnet has none of that name")
     if is_whisper_vocabulary(arguments["token_list"]):
         found.append("its tokens are Whisper's, which ESPnet numbers otherwise")
@@ -92,7 +95,9 @@ def espnet_config(arguments: Mapping[str, Any]) -> dict[str, Any]:
     pieces = _has_pieces(arguments["token_list"])
     config |= {"token_type": "bpe" if pieces else "char", "bpemodel": _PIECES if pieces else None}
     weights = arguments.get("model_conf") or {}
-    kept = {"ctc_weight": 1.0} | {key: weights[key] for key in ("ctc_weight", "lsm_weight") if weights.get(key)}
+    kept = {"ctc_weight": weights.get("ctc_weight", 1.0)}
+    if weights.get("lsm_weight"):
+        kept["lsm_weight"] = weights["lsm_weight"]
     config |= {"model": "espnet", "model_conf": kept, "ctc_conf": arguments.get("ctc_conf") or {}}
     config |= {"init": None, "cleaner": None, "g2p": None, "non_linguistic_symbols": None}
     plain: dict[str, Any] = json.loads(json.dumps(config))  # lists in place of tuples
