@@ -33,6 +33,7 @@ exp_dir=exp          # experiments: checkpoints, hypotheses, scores, reports
 . "${ASR_DRO_ROOT}/utils/parse_options.sh"
 . "${ASR_DRO_ROOT}/utils/log.sh"
 . "${ASR_DRO_ROOT}/utils/lang_set.sh"
+. "${ASR_DRO_ROOT}/utils/launch.sh"
 . "${ASR_DRO_ROOT}/db.sh"
 
 # Every choice is checked before any work, and before the environment is needed.
@@ -86,7 +87,7 @@ fi
 if selected 4; then
   log "Stage 4: train    ${model}, ${objective} -> ${exp}"
   python3 -m asr_dro.bin.compose_config "${training[@]}" --out "${exp}/train.yaml"
-  python3 -O -m asr_dro.bin.train --data "${set_dir}" --exp "${exp}" --ngpu "${ngpu}"
+  launch "${ngpu}" asr_dro.bin.train --data "${set_dir}" --exp "${exp}"
 fi
 
 if selected 5; then

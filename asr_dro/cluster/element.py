@@ -154,20 +154,22 @@ def _run(command: Sequence[str], failure: Path) -> tuple[int, signal.Signals | N
     Slurm asks the batch script alone (``--signal=B:USR1@120``), or all processes: both must end in a checkpoint.
     """
     stopped_by: list[signal.Signals] = []
+    asked: list[int] = []
 
     def receive(number: int, _frame: FrameType | None) -> None:
         if not stopped_by:
             stopped_by.append(signal.Signals(number))
-            for pid in _others_of_group():
+            asked.extend(_descendants())
+            for pid in asked:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, signal.SIGUSR1)  # srun passes it on to other nodes, where SIGTERM would end the step
 
     before = {number: signal.signal(number, receive) for number in _SIGNALS}
     try:
         environment = {**os.environ, FAILURE_VARIABLE: str(failure)}  # of checks; run.sh then names its experiment's
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         status = process.wait()
-        while _others_of_group():  # bash has ended; the training may still be writing its checkpoint
+        while any(map(_is_alive, asked)):  # bash has ended; the training may still be writing its checkpoint
             time.sleep(_POLL_S)
     finally:
         for number, handler in before.items():
@@ -175,21 +177,30 @@ def _run(command: Sequence[str], failure: Path) -> tuple[int, signal.Signals | N
     return status if status >= 0 else 128 - status, stopped_by[0] if stopped_by else None
 
 
-def _others_of_group() -> list[int]:
-    """List the living processes of this process's group but for itself and its ancestors."""
-    own, group = os.getpid(), os.getpgrp()
-    table: dict[int, tuple[int, int, str]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue
-        table[int(entry.parent.name)] = (int(fields[1]), int(fields[2]), fields[0])
-    ancestors = {own}
-    while own in table and table[own][0] not in ancestors:
-        own = table[own][0]
-        ancestors.add(own)
-    return [pid for pid, (_, of, state) in table.items() if of == group and state != "Z" and pid not in ancestors]
+def _fields(pid: int | str) -> list[str]:
+    """Return what the system says of a process, from its state on; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _is_alive(pid: int) -> bool:
+    return _fields(pid)[:1] not in ([], ["Z"])
+
+
+def _descendants() -> list[int]:
+    """List this process's children, their children, and so on."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        if fields := _fields(entry.name):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        of_this = children.get(waiting.pop(), [])
+        found += of_this
+        waiting += of_this
+    return found
 
 
 def _requeue() -> None:

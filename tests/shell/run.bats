@@ -61,7 +61,7 @@ all_stages="compose_config make_mini_corpus prepare_data make_tokens make_length
   local value='--optim_conf lr=1e-3 "x y" $(touch evaluated)'
   run -0 "${repo}/run.sh" --seed 7 --ngpu 2 --nj 3 --exp-tag mine --data-dir "my data" --exp-dir "my exp" --train-args "${value}"
   grep -qF "[--seed][7][--train-args=${value}][--out][my exp/mine/train.yaml]" "${calls}"
-  grep -qF "[asr_dro.bin.train][--data][my data/mini_mini6][--exp][my exp/mine][--ngpu][2]" "${calls}"
+  grep -qF "[-m][torch.distributed.run][--standalone][--nproc-per-node][2][-m][asr_dro.bin.train][--data][my data/mini_mini6][--exp][my exp/mine][--ngpu][1]" "${calls}"
   grep -qF "[--nj][3][--ngpu][2]" "${calls}"
   grep -qF "[--data-dir][my data][--name][mini_mini6][--nj][3]" "${calls}"
   [ ! -e evaluated ]
