@@ -122,9 +122,15 @@ def write_comparison(options: Options, a: str, b: str, *, metric: str) -> None:
     check_files(options.files)
     if len(options.splits) > 1:
         raise UserError(f"--compare compares one split, not {', '.join(options.splits)}")
-    folders = [
-        compare.find_system(name, options.roots, split=options.splits[0], decode=options.decode) for name in (a, b)
-    ]
+    folders, problems = [], []
+    for name in dict.fromkeys((a, b)):
+        try:
+            folders.append(compare.find_system(name, options.roots, split=options.splits[0], decode=options.decode))
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n".join(problems))
+    folders = [folders[0], folders[-1]]
     comparison = compare_systems(*folders, metric=metric)
     names = (str(folders[0]), str(folders[1]))
     write_formats(

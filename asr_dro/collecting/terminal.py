@@ -11,6 +11,7 @@ from asr_dro.collecting.tables import Table
 WIDTH = 100
 _GAP = "  "
 _LEAST = 8  # characters that a text column keeps before a column is left out
+_LEAST_NAME = 28  # of an experiment, which is shown where nothing else tells rows apart
 _SHRINKING = frozenset({"Model", "Objective", "Settings", "Experiment", "Which", "System", "Setting"})
 _MARKS = frozenset({"Note", "Source", "Ref"})  # columns that hold the numbers of notes
 _LAST = "…"
@@ -73,10 +74,10 @@ def _fit(
         excess = sum(widths) + len(_GAP) * (len(widths) - 1) - width
         if excess <= 0:
             return columns, rows, widths
-        longest = max(_shrinkable(columns), key=widths.__getitem__, default=None)
-        least = _LEAST if any(column.rank for column in columns) else 1
-        if longest is not None and widths[longest] > least:
-            widths[longest] -= 1
+        ranked = any(column.rank for column in columns)
+        wide = [index for index in _shrinkable(columns) if widths[index] > (_least(columns[index]) if ranked else 1)]
+        if wide:
+            widths[max(wide, key=widths.__getitem__)] -= 1
             continue
         dispensable = max(range(len(columns)), key=lambda index: columns[index].rank)
         if not columns[dispensable].rank and len(columns) <= 2:
@@ -86,6 +87,10 @@ def _fit(
         columns = _without(columns, dispensable)
         rows = [_without(row, dispensable) for row in rows]
         widths = _widths(columns, rows)
+
+
+def _least(column: Column) -> int:
+    return _LEAST_NAME if column.head == "Experiment" else _LEAST
 
 
 def _shrinkable(columns: Sequence[Column]) -> list[int]:

@@ -32,7 +32,7 @@ def rates(worst: float, other: float = 0.1) -> dict[str, float]:
 
 
 def test_only_what_differs_is_a_setting() -> None:
-    configs = [
+    configs: list[dict[str, Any]] = [
         {"a": {"lr": 1e-3, "b": 1}, "c": [1]},
         {"a": {"lr": 1e-4, "b": 1.0}, "c": [1]},
         {"a": {"b": 1}, "d": None},
@@ -78,7 +78,8 @@ def test_pooled_seeds_are_mean_and_standard_deviation(tmp_path: Path) -> None:
     write_run(tmp_path / "x_s4", seed=4, trained=False)
     scored, unfinished = pool_seeds(collected(tmp_path))
     value = scored.values["worst_cer"]
-    assert (value.value, value.n) == (pytest.approx(0.36), 3)
+    assert value.value == pytest.approx(0.36)
+    assert value.n == 3
     assert value.sd == pytest.approx(statistics.stdev(worst.values()))
     assert value.low is None
     assert (scored.seeds, unfinished.state) == ((1, 2, 3), "interrupted")
