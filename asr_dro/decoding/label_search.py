@@ -148,8 +148,8 @@ def _check_tags(languages: Sequence[str], choice: LanguageChoice) -> None:
     if lacking:
         more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
         raise UserError(
-            f"languages: given, but the model has no tag of {', '.join(lacking[:_NAMED])}{more}, with which its decoder "
-            "would have to begin; use languages: recognised"
+            f"languages: given, but the model has no tag of {', '.join(lacking[:_NAMED])}{more}, with which its "
+            "decoder would have to begin; use languages: recognised"
         )
 
 
