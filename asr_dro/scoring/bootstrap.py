@@ -11,7 +11,7 @@ import numpy as np
 
 from asr_dro.errors import UserError
 from asr_dro.scoring.outcomes import METRICS, Outcomes, named, outcomes_of
-from asr_dro.scoring.resampled_rates import grouped_sums, over_languages, percentiles, rates_of
+from asr_dro.scoring.resampled_rates import freedom_of_mean, grouped_sums, over_languages, percentiles, rates_of
 from asr_dro.scoring.resampling import (
     CORPUS,
     FEW_UNITS,
@@ -23,6 +23,7 @@ from asr_dro.scoring.resampling import (
     Strata,
     make_strata,
 )
+from asr_dro.scoring.summary_intervals import intervals_over_languages
 
 if TYPE_CHECKING:
     from asr_dro.scoring.scores import ScoredUtterance
@@ -93,7 +94,7 @@ def intervals_of_scores(
 
 
 def bootstrap_intervals(outcomes: Outcomes, *, tagged: bool, settings: BootstrapSettings) -> dict[str, Any]:
-    """Compute percentile intervals of one system's rates.
+    """Compute intervals of one system's rates.
 
     Args:
         outcomes: What the system did with each utterance.
@@ -156,22 +157,29 @@ def _intervals(
     if strata.varying(place).intersection(rated):
         drawn = rates_of(*grouped_sums(strata, sums, rated, place).transpose(1, 0, 2))
         at_first = rates_of(*grouped_sums(strata, observed, rated, place).transpose(1, 0, 2))
-        found = {**over_languages(drawn, lowest_is_worst=lowest_is_worst), "micro": rates_of(*sums.sum(axis=0))}
-        over |= dict(zip(found, percentiles(np.stack(list(found.values())), level), strict=True))
-        worst = over_languages(at_first, lowest_is_worst=lowest_is_worst)["worst"]
-        about_worst = {
-            "worst_share": _shares_of_worst(-drawn if lowest_is_worst else drawn, rated),
-            "worst_bias": float(np.nanmean(found["worst"]) - worst[0]),
-        }
+        freedom = strata.freedom(rated, place)
+        over |= intervals_over_languages(drawn, at_first, freedom, lowest_is_worst=lowest_is_worst, level=level)
+        micro = rates_of(*sums.sum(axis=0))[None]
+        over["micro"] = percentiles(micro, level, [freedom_of_mean(drawn, freedom)])[0]
+        about_worst = _about_the_worst(drawn, at_first, rated, lowest_is_worst=lowest_is_worst)
     return {**over, **about_worst, "by_group" if place == GROUP else "by_language": by}
 
 
 def _by_name(strata: Strata, sums: Floats, place: int, level: float) -> dict[str, Interval | None]:
     """Return the interval of each language, corpus or group."""
-    names, varying = strata.names(place), strata.varying(place)
+    names = strata.names(place)
     rates = rates_of(*grouped_sums(strata, sums, names, place).transpose(1, 0, 2))
-    found = zip(names, percentiles(rates, level), strict=True)
-    return {name: interval if name in varying else None for name, interval in found}
+    return dict(zip(names, percentiles(rates, level, strata.freedom(names, place)), strict=True))
+
+
+def _about_the_worst(drawn: Floats, observed: Floats, names: Sequence[str], *, lowest_is_worst: bool) -> dict[str, Any]:
+    """Say how sure it is which language is the worst, and how much too high the worst rate is for being the worst."""
+    worst = over_languages(drawn, lowest_is_worst=lowest_is_worst)["worst"]
+    at_first = over_languages(observed, lowest_is_worst=lowest_is_worst)["worst"]
+    return {
+        "worst_share": _shares_of_worst(-drawn if lowest_is_worst else drawn, names),
+        "worst_bias": float(np.nanmean(worst) - at_first[0]),
+    }
 
 
 def _shares_of_worst(rates: Floats, languages: Sequence[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from asr_dro.errors import UserError
 from asr_dro.scoring.bootstrap import SUMMARIES, BootstrapSettings
 from asr_dro.scoring.outcomes import METRICS, Ints, Outcomes, named, outcomes_of, read_outcomes
-from asr_dro.scoring.resampled_rates import percentiles, rates_of_systems
+from asr_dro.scoring.resampled_rates import freedom_of_mean, percentiles, rates_of_systems, widened_p
 from asr_dro.scoring.resampling import LANGUAGE, Floats, Resampler, Strata, make_strata
 
 if TYPE_CHECKING:
@@ -186,40 +187,45 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: corrected[name] for name in p_values}
 
 
-def two_sided_p(differences: Floats, n_differing: int) -> float:
+def two_sided_p(differences: Floats, n_differing: int, freedom: float = math.inf) -> float:
     """Return the p-value of no difference that belongs to the percentile interval.
 
     Args:
         differences: The resampled differences, ``(B,)``; ``nan`` is left out.
         n_differing: Sampling units in which the systems differ at all. Five that all speak for B could do so by chance
             once in 16 times, both signs counted; no resampling makes that less, so p is not below ``2 ** (1 - n)``.
+        freedom: Degrees of freedom, as in :func:`~asr_dro.scoring.resampled_rates.percentiles`.
 
     Returns:
-        Between 2 / (B + 1) and 1.
+        Above 0, at most 1.
     """
     known = differences[~np.isnan(differences)]
     tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return float(min(1.0, max(2 * (tail + 1) / (len(known) + 1), 2.0 ** (1 - n_differing))))
+    p = min(1.0, 2 * (tail + 1) / (len(known) + 1))
+    return min(1.0, max(widened_p(p, freedom), 2.0 ** (1 - n_differing)))
 
 
 def _differences(strata: Strata, sums: Floats, *, metric: str, level: float) -> dict[str, Any]:
     """Compare two systems; ``sums`` are ``(S, 3, B)``: numerators of A and B, denominator."""
-    totals, rated = strata.totals(), strata.with_total(-1)
-    varying, lowest_is_worst = strata.varying(), metric == "lid"
+    rated, lowest_is_worst = strata.with_total(-1), metric == "lid"
     by_language = {name: Difference(None, None, None, None, None) for name in strata.names()}
     over = {name: Difference(None, None, None, None, None) for name in SUMMARIES}
     worst: list[str | None] = [None, None]
     if rated:
-        n_differing = _count_differing(strata)
-        a, b = rates_of_systems(strata, totals, rated, lowest_is_worst=lowest_is_worst)
+        a, b = rates_of_systems(strata, strata.totals(), rated, lowest_is_worst=lowest_is_worst)
         drawn_a, drawn_b = rates_of_systems(strata, sums, rated, lowest_is_worst=lowest_is_worst)
-        drawn = drawn_b.by_language - drawn_a.by_language
+        drawn, freedom, n_differing = (
+            drawn_b.by_language - drawn_a.by_language,
+            strata.freedom(rated),
+            _differing(strata),
+        )
         for place, name in enumerate(rated):
             pair = a.by_language[place, 0], b.by_language[place, 0]
-            by_language[name] = _difference(*pair, drawn[place] if name in varying else None, n_differing[name], level)
+            by_language[name] = _difference(pair, drawn[place], n_differing[name], freedom[place], level)
+        of_mean, n_all = freedom_of_mean(drawn, freedom) if any(freedom) else 0.0, sum(n_differing.values())
         for name in a.over:
-            resampled = drawn_b.over[name] - drawn_a.over[name] if varying.intersection(rated) else None
-            over[name] = _difference(a.over[name][0], b.over[name][0], resampled, sum(n_differing.values()), level)
+            pair = a.over[name][0], b.over[name][0]
+            over[name] = _difference(pair, drawn_b.over[name] - drawn_a.over[name], n_all, of_mean, level)
         find_worst = np.argmin if lowest_is_worst else np.argmax
         worst = [rated[int(find_worst(system.by_language))] for system in (a, b)]
     return {
@@ -230,13 +236,16 @@ def _differences(strata: Strata, sums: Floats, *, metric: str, level: float) -> 
     }
 
 
-def _difference(a: float, b: float, resampled: Floats | None, n_differing: int, level: float) -> Difference:
-    """Put one comparison together; ``resampled`` differences are ``None`` where nothing varies."""
-    if resampled is None:
-        return Difference(float(a), float(b), float(b - a), None, None)
-    bounds, p = percentiles(resampled[None], level)[0], two_sided_p(resampled, n_differing)
-    interval = (bounds[0], bounds[1]) if bounds else None
-    return Difference(float(a), float(b), float(b - a), interval, p, is_significant=p < SIGNIFICANCE)
+def _difference(
+    pair: tuple[float, float], resampled: Floats, n_differing: int, freedom: float, level: float
+) -> Difference:
+    """Put one comparison together; without a degree of freedom nothing can be said of chance."""
+    a, b = float(pair[0]), float(pair[1])
+    bounds = percentiles(resampled[None], level, [freedom])[0]
+    if bounds is None:
+        return Difference(a, b, b - a, None, None)
+    p = two_sided_p(resampled, n_differing, freedom)
+    return Difference(a, b, b - a, (bounds[0], bounds[1]), p, is_significant=p < SIGNIFICANCE)
 
 
 def _with_holm(by_language: Mapping[str, Difference]) -> dict[str, Difference]:
@@ -250,7 +259,7 @@ def _with_holm(by_language: Mapping[str, Difference]) -> dict[str, Difference]:
     }
 
 
-def _count_differing(strata: Strata) -> dict[str, int]:
+def _differing(strata: Strata) -> dict[str, int]:
     """Count the units of each language in which two systems do not make the same number of errors."""
     counts = dict.fromkeys(strata.names(), 0)
     for key, values in zip(strata.keys, strata.values, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr_dro.scoring.resampling import LANGUAGE, Floats, Strata
+from asr_dro.scoring.student_t import NORMAL, t_cdf, t_quantile
 
+_NORMAL = 1e9  # degrees of freedom from which t is the normal distribution, to the last digit
 N_WORST = 15  # languages in the mean of the worst, as in the ML-SUPERB 2.0 challenge
 
 
@@ -103,18 +106,55 @@ def rates_of_systems(
     return systems
 
 
-def percentiles(values: Floats, level: float) -> list[list[float] | None]:
+def percentiles(values: Floats, level: float, freedom: Sequence[float] | None = None) -> list[list[float] | None]:
     """Cut off equal parts of the resamples at both ends.
+
+    Of few units the spread itself is uncertain, which Student's t allows for and percentiles do not. Expanded
+    percentiles (Hesterberg 2015, "What teachers should know about the bootstrap") cut off as much less as t is wider
+    than the normal distribution: 0.3 % in place of 2.5 % at each end for 5 units, 2.4 % for 100.
 
     Args:
         values: ``(N, B)``; ``nan`` is left out.
         level: Share that stays inside.
+        freedom: Degrees of freedom of each row, units minus strata; ``None`` or infinity for plain percentiles.
 
     Returns:
-        N pairs ``[low, high]``; ``None`` where all values are ``nan``.
+        N pairs ``[low, high]``; ``None`` where all values are ``nan`` or there is no degree of freedom.
     """
-    quantile = np.nanquantile if np.isnan(values).any() else np.quantile
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        bounds = quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=1) if len(values) else np.zeros((2, 0))
-    return [None if np.isnan(low) else [float(low), float(high)] for low, high in bounds.T]
+    bounds: list[list[float] | None] = []
+    for row, degrees in zip(values, [math.inf] * len(values) if freedom is None else freedom, strict=True):
+        known = row[~np.isnan(row)]
+        if not known.size or degrees < 1:
+            bounds.append(None)
+            continue
+        tail = expanded_tail((1 - level) / 2, degrees)
+        bounds.append([float(bound) for bound in np.quantile(known, [tail, 1 - tail])])
+    return bounds
+
+
+def expanded_tail(tail: float, freedom: float) -> float:
+    """Return the share of a normal distribution beyond the point that cuts off ``tail`` of Student's t.
+
+    Args:
+        tail: Share beyond one end.
+        freedom: Degrees of freedom, at least 1.
+    """
+    return NORMAL.cdf(t_quantile(tail, freedom))
+
+
+def widened_p(p: float, freedom: float) -> float:
+    """Return the two-sided p-value under Student's t of what has the p-value ``p`` under the normal distribution."""
+    return 2 * t_cdf(NORMAL.inv_cdf(p / 2), freedom)
+
+
+def freedom_of_mean(rates: Floats, freedom: Sequence[float]) -> float:
+    """Return the degrees of freedom of a mean over languages (Satterthwaite 1946).
+
+    Args:
+        rates: Resampled rates, ``(G, B)``.
+        freedom: Degrees of freedom of each language.
+    """
+    variances = np.nan_to_num(np.nanvar(rates, axis=1))
+    known = [(v, max(f, 1.0)) for v, f in zip(variances, freedom, strict=True) if v > 0]
+    uncertain = sum(v**2 / f for v, f in known)
+    return float(sum(v for v, _ in known) ** 2 / uncertain) if uncertain > 0 else math.inf

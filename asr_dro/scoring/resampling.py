@@ -75,6 +75,14 @@ class Strata:
         """Name the languages, corpora or groups with a stratum of two units or more; of others nothing can be said."""
         return {key[place] for key, values in zip(self.keys, self.values, strict=True) if len(values) > 1}
 
+    def freedom(self, names: Sequence[str], place: int = LANGUAGE) -> list[float]:
+        """Return degrees of freedom of languages, corpora or groups: units minus strata."""
+        freedom = dict.fromkeys(names, 0.0)
+        for key, values in zip(self.keys, self.values, strict=True):
+            if key[place] in freedom:
+                freedom[key[place]] += len(values) - 1
+        return list(freedom.values())
+
     def totals(self) -> Floats:
         """Sum up everything, ``(S, K, 1)``: what a resample would be that draws each unit once."""
         totals = np.zeros((len(self.values), self.n_values, 1))
@@ -112,7 +120,7 @@ def make_strata(outcomes: Outcomes, values: Ints, unit: str = "auto") -> Strata:
     kinds = _units(outcomes, unit)
     keys = list(zip(outcomes.languages, outcomes.corpora, outcomes.groups, strict=True))
     strata = {key: number for number, key in enumerate(sorted(set(keys)))}
-    speakers = {speaker: number for number, speaker in enumerate(sorted(set(outcomes.speakers)))}
+    speakers = {speaker: number for number, speaker in enumerate(dict.fromkeys(outcomes.speakers))}
     n_utterances = len(keys)
     stratum = np.fromiter(map(strata.__getitem__, keys), np.int64, n_utterances)
     speaker = np.fromiter(map(speakers.__getitem__, outcomes.speakers), np.int64, n_utterances)

@@ -22,6 +22,7 @@ from asr_dro.scoring.comparison import (
 )
 from asr_dro.scoring.resampled_rates import rates_of_systems
 from asr_dro.scoring.resampling import Floats, Resampler, Strata, make_strata
+from asr_dro.scoring.student_t import t_cdf, t_quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,14 +184,12 @@ def welch(a: Floats, b: Floats, variance: float, level: float) -> tuple[tuple[fl
     Returns:
         ``(low, high)`` and the two-sided p-value, ``None`` if the groups differ and nothing varies.
     """
-    from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]  # slow to import
-
     parts = [group.var(ddof=1) / len(group) for group in (a, b)]
     total = sum(parts) + variance
     difference = float(b.mean() - a.mean())
     if total == 0:
         return (difference, difference), 1.0 if difference == 0 else None
     uncertain = sum(part**2 / (len(group) - 1) for part, group in zip(parts, (a, b), strict=True))
-    freedom = min(total**2 / uncertain, 1e9) if uncertain else 1e9
-    half = float(stdtrit(freedom, (1 + level) / 2)) * math.sqrt(total)
-    return (difference - half, difference + half), float(2 * stdtr(freedom, -abs(difference) / math.sqrt(total)))
+    freedom = float(total**2 / uncertain) if uncertain else math.inf
+    half = t_quantile((1 + level) / 2, freedom) * math.sqrt(total)
+    return (difference - half, difference + half), 2 * t_cdf(-abs(difference) / math.sqrt(total), freedom)
