@@ -44,7 +44,8 @@ def sort_entries(entries: Iterable[Entry], metric: str) -> list[Entry]:
 def pool_seeds(entries: Iterable[Entry]) -> list[Entry]:
     """Replace the scored rows that differ in their seed only by one: mean and standard deviation (n - 1) over seeds.
 
-    A seed that is there twice, run on two machines for instance, counts once: it is no independent run.
+    Hours of computing are means, too: what one run takes. A seed that is there twice, run on two machines for instance,
+    counts once: it is no independent run.
 
     Args:
         entries: Rows with their settings.
@@ -81,7 +82,20 @@ def _pool(members: Sequence[Entry]) -> Entry:
     worst = Counter(entry.worst_language for entry in kept if entry.worst_language)
     named = " ".join(f"{name}×{n}" for name, n in worst.most_common()) if len(worst) > 1 else "".join(worst)
     note = "; ".join(dict.fromkeys(entry.note for entry in kept if entry.note))
-    return replace(kept[0], values=values, worst_language=named, note=note, seeds=tuple(by_seed))
+    runs = [entry.run for entry in kept]
+    run = replace(
+        runs[0],
+        gpu_h=_mean([run.gpu_h for run in runs]),
+        cpu_h=_mean([run.cpu_h for run in runs]),
+        commit=" ".join(dict.fromkeys(run.commit for run in runs if run.commit)),
+        host="; ".join(dict.fromkeys(run.host for run in runs if run.host)),
+    )
+    return replace(kept[0], run=run, values=values, worst_language=named, note=note, seeds=tuple(by_seed))
+
+
+def _mean(hours: Sequence[float | None]) -> float | None:
+    known = [number for number in hours if number is not None]
+    return statistics.fmean(known) if known else None
 
 
 def best_on_dev(entries: Iterable[Entry], metric: str) -> list[Entry]:

@@ -35,7 +35,7 @@ class Column:
 def _seeds(entry: Entry) -> Cell:
     known = [seed for seed in entry.seeds if seed is not None]
     if len(entry.seeds) > 1:
-        return Cell(f"n = {len(entry.seeds)}", float(len(entry.seeds)))
+        return Cell(_unbroken(f"n = {len(entry.seeds)}"), float(len(entry.seeds)))
     return Cell(str(known[0]), float(known[0])) if known else Cell()
 
 
@@ -58,9 +58,9 @@ def _hours(value: float | None) -> Cell:
     return Cell(f"{value:.3g}" if value < 100 else f"{value:.0f}", value)
 
 
-def _unbroken(head: str) -> str:
-    """Keep a head in one line: a terminal breaks those of numbers at their spaces."""
-    return head.replace(" ", "\N{NO-BREAK SPACE}")
+def _unbroken(text: str) -> str:
+    """Keep a text in one line: a terminal breaks heads of numbers at their spaces, a browser any text."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 _Maker = Callable[[Entry], Cell]

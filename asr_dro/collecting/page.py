@@ -14,8 +14,11 @@ from asr_dro.collecting.tables import Table
 
 TEMPLATES = Path(__file__).parent / "templates"
 REPORT = "report.html"
-_FIRST = "Experiment"  # the column that names a row
-_SHOWN_ONCE = frozenset({"Root"})  # columns that say something only where they differ
+_FIRST = ("Experiment", "CER", "Worst", "Which")  # what a phone shows
+_NAME = _FIRST[0]  # the column that names a row
+_LAST = frozenset({"Model", "Objective", "Settings", "Seed", "Decode", "Root", "Commit", "Host"})  # seen by scrolling
+_SHOWN_IF_DIFFERENT = frozenset({"Decode", "Root"})
+_WRAPPING = frozenset({"What is known", "Setting"})  # columns of longer texts
 
 
 def format_html(tables: Iterable[Table], output: Path, *, title: str, lead: str) -> str:
@@ -49,10 +52,14 @@ def link_to_report(entry: Entry, output: Path) -> str:
 
 
 def _for_page(table: Table) -> Table:
-    """Put the column that names a row first, and leave out what is the same in all rows."""
+    """Put the column that names a row first and its numbers next: a phone has room for little more."""
     heads = [column.head for column in table.columns]
-    order = [index for index, head in enumerate(heads) if head not in _SHOWN_ONCE or _differs(table.rows, index)]
-    order.sort(key=lambda index: heads[index] != _FIRST)
+    order = [
+        index for index, head in enumerate(heads) if head not in _SHOWN_IF_DIFFERENT or _differs(table.rows, index)
+    ]
+    if _NAME in heads:
+        ranks = {head: rank - len(_FIRST) for rank, head in enumerate(_FIRST)} | dict.fromkeys(_LAST, 1)
+        order.sort(key=lambda index: ranks.get(heads[index], 0))
     rows = [[row[index] for index in order] for row in table.rows]
     return Table(table.title, [table.columns[index] for index in order], rows, table.notes, table.entries)
 
@@ -63,7 +70,7 @@ def _differs(rows: Sequence[Sequence[Cell]], index: int) -> bool:
 
 def _section(table: Table, output: Path, number: int) -> dict[str, Any]:
     heads = [column.head for column in table.columns]
-    named = heads.index(_FIRST) if _FIRST in heads else 0
+    named = heads.index(_NAME) if _NAME in heads else 0
     links = [link_to_report(entry, output) for entry in table.entries] or [""] * len(table.rows)
     return {
         "id": f"table-{number}",
@@ -72,4 +79,5 @@ def _section(table: Table, output: Path, number: int) -> dict[str, Any]:
         "named": named,
         "rows": list(zip(table.rows, links, strict=True)),
         "notes": table.notes,
+        "wrapping": _WRAPPING,
     }

@@ -85,6 +85,14 @@ def test_pooled_seeds_are_mean_and_standard_deviation(tmp_path: Path) -> None:
     assert (scored.seeds, unfinished.state) == ((1, 2, 3), "interrupted")
 
 
+def test_hours_of_a_pool_are_those_of_one_run(tmp_path: Path) -> None:
+    for seed, processes in ((1, 2), (2, 4)):
+        made = {"processes": processes, "commit": f"{seed}" * 40}
+        write_scored(tmp_path / f"x_s{seed}", rates(0.3), seed=seed, environment=made)
+    (entry,) = pool_seeds(collected(tmp_path))
+    assert (entry.run.cpu_h, entry.run.gpu_h, entry.run.commit) == (1.5, None, f"{'1' * 12} {'2' * 12}")
+
+
 def test_different_settings_sets_decodings_and_test_sets_are_not_pooled(tmp_path: Path) -> None:
     write_scored(tmp_path / "a", rates(0.3), seed=1, config=setting(1e-3))
     write_scored(tmp_path / "b", rates(0.4), seed=2, config=setting(1e-4))

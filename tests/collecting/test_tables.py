@@ -53,7 +53,7 @@ def test_a_row_on_the_terminal() -> None:
 
 def test_seeds_of_a_pool_have_their_spread() -> None:
     pooled = replace(entry(), values={"mean_cer": Value(0.1, sd=0.012, n=3)}, seeds=(1, 2, 3))
-    assert re.search(r"n = 3 +10\.0 ± 1\.2", shown(pooled))
+    assert re.search(r"n\s=\s3 +10\.0 ± 1\.2", shown(pooled))
 
 
 def test_rows_that_look_alike_are_told_apart() -> None:
