@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asr_dro.analysis.facts import LanguageFacts
-from asr_dro.analysis.statistics import FEWEST_TO_CORRELATE, holm, spearman
+from asr_dro.analysis.statistics import holm, spearman
 
 NUMBERS = {
     "training_hours": "hours of training audio",
@@ -17,12 +17,10 @@ NUMBERS = {
     "unknown_share": "share of characters outside of the vocabulary",
     "unseen_share": "share of characters that its training transcripts lack",
     "languages_of_script": "other languages of the same script",
-    "hours_of_script": "hours of training audio in other languages of the same script",
     "train_loss_per_character": "training loss per character",
     "dev_to_train_loss": "loss on dev relative to training",
     "weight": "group weight",
     "language_accuracy": "share of utterances with the right language",
-    "suspect_share": "share of doubtful transcripts",
 }
 
 
@@ -52,24 +50,3 @@ def associations(facts: Sequence[LanguageFacts]) -> list[dict[str, Any]]:
     for entry, p in zip(found, adjusted, strict=True):
         entry["p_holm"] = p
     return sorted(found, key=lambda entry: (-abs(entry["rho"]), entry["name"]))
-
-
-def describe(entry: dict[str, Any]) -> str:
-    """Say one association in words."""
-    low, high = entry["interval"]
-    direction = "higher" if entry["rho"] > 0 else "lower"
-    words = f"more {entry['title']}" if entry["title"].startswith(("hours", "other", "training sp")) else entry["title"]
-    if words == entry["title"]:
-        words = f"a higher {words}"
-    text = (
-        f"error is {direction} with {words}"
-        if entry["p_holm"] < 0.05
-        else f"no clear association with {entry['title']}"
-    )
-    p = f"p {entry['p_holm']:.3f}" if entry["p_holm"] >= 0.001 else "p < 0.001"
-    return f"{text}: rho {entry['rho']:+.2f} (95 % {low:+.2f} to {high:+.2f}), {p}, n = {entry['n']}"
-
-
-def too_few(n: int) -> str:
-    """Say why there are no associations."""
-    return f"{n} languages are too few to say what goes together with errors; it takes {FEWEST_TO_CORRELATE}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from asr_dro.analysis.facts import LanguageFacts
 from asr_dro.analysis.statistics import deviation
+from asr_dro.analysis.text import time_in_words
 from asr_dro.data.languages import languages
 from asr_dro.scoring.table import language_name, percent
 
@@ -76,7 +77,7 @@ def _percent(value: float) -> str:
 
 _TYPICAL = "; the other languages' median is {others}"
 RULES = (
-    Rule("training_hours", "little_audio", -1, 2.0, "little training audio: {value} h" + _TYPICAL + " h", _plain),
+    Rule("training_hours", "little_audio", -1, 2.0, "little training audio: {value}" + _TYPICAL, time_in_words),
     Rule("training_speakers", "few_speakers", -1, 2.0, "few training speakers: {value}" + _TYPICAL, _plain),
     Rule("duration_s", "long_utterances", 1, 1.5, "long utterances: {value} s" + _TYPICAL + " s", _plain),
     Rule("duration_s", "short_utterances", -1, 1.5, "short utterances: {value} s" + _TYPICAL + " s", _plain),

@@ -16,6 +16,7 @@ from asr_dro.analysis.facts import LanguageFacts, collect, error_by_language
 from asr_dro.analysis.findings import findings
 from asr_dro.analysis.inputs import Inputs, LanguageUtterances, read_inputs
 from asr_dro.analysis.losses import AlignmentLosses
+from asr_dro.analysis.statistics import FEWEST_TO_CORRELATE
 from asr_dro.analysis.suspects import Suspect, find_suspects
 from asr_dro.data.data_dir import format_duration
 from asr_dro.data.done import write_if_changed
@@ -121,6 +122,7 @@ def _summary(
         "aligned": aligned,
         "languages": languages,
         "associations": associations(facts),
+        "fewest_languages_to_associate": FEWEST_TO_CORRELATE,
         "n_suspects": len(rows),
         "suspects": list(rows[:MOST_SUSPECTS]),
     }

@@ -124,7 +124,8 @@ def _add_cut(reasons: _Reasons, members: LanguageUtterances, typical: float) -> 
     length = np.maximum(members.reference_length, 1)
     surplus, lack = members.insertions / length, members.deletions / length
     other_insertions = (members.substitutions + members.deletions) / length
-    other_deletions = (members.substitutions + members.insertions) / length
+    heard = np.maximum(members.reference_length - members.deletions, 1)  # characters that something was recognised of
+    other_deletions = (members.substitutions + members.insertions) / heard
     near = min(0.4, max(0.25, 1.5 * typical)) if np.isfinite(typical) else 0.0
     long_enough = members.reference_length >= SHORTEST
     for kind, share, rest, words in (

@@ -1,4 +1,4 @@
-"""The analysis as text for a terminal."""
+"""The analysis in words, for a terminal and for the report; it needs none of what computes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asr_dro.analysis.associations import describe, too_few
 from asr_dro.scoring.table import percent
 
 WIDTH = 116
@@ -33,11 +32,36 @@ def format_analysis(analysis: Mapping[str, Any], *, languages: Sequence[str] | N
     for entry in shown:
         lines += ["", *_language(entry, measure, analysis["mean"])]
     lines += ["", "Across languages (association, not cause; p-values adjusted by Holm's method)"]
-    lines += [line for one in analysis["associations"] for line in _item(describe(one))]
+    lines += [line for one in analysis["associations"] for line in _item(_association(one))]
     if not analysis["associations"]:
-        lines += _item(too_few(sum(entry["error"] is not None for entry in entries)))
+        lines += _item(why_no_associations(analysis))
     lines += ["", *_suspects(analysis, None if languages is None else set(languages))]
     return "\n".join(lines) + "\n"
+
+
+def why_no_associations(analysis: Mapping[str, Any]) -> str:
+    """Say why there are no associations across languages."""
+    n = sum(entry["error"] is not None for entry in analysis["languages"])
+    fewest = analysis["fewest_languages_to_associate"]
+    if n >= fewest:
+        return "all that is known of the languages is the same in all of them"
+    return f"{n} languages are too few to say what goes together with errors; it takes {fewest}"
+
+
+def signed(value: float) -> str:
+    """Write a correlation, without a sign on zero."""
+    text = f"{value:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text
+
+
+def p_in_words(value: float) -> str:
+    """Write a p-value as a comparison or a number."""
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+
+
+def time_in_words(hours: float) -> str:
+    """Write hours, in minutes where they are few."""
+    return f"{hours:.3g} h" if hours >= 1 or hours == 0 else f"{60 * hours:.2g} min"
 
 
 def facts_in_words(entry: Mapping[str, Any]) -> str:
@@ -45,12 +69,12 @@ def facts_in_words(entry: Mapping[str, Any]) -> str:
     numbers = entry["numbers"]
     parts = []
     for name, unit in (
-        ("training_hours", "h"),
+        ("training_hours", ""),
         ("training_utterances", "utterances"),
         ("training_speakers", "speakers"),
     ):
         if numbers.get(name) is not None:
-            parts.append(f"{numbers[name]:.3g} {unit}" if name == "training_hours" else f"{numbers[name]:,.0f} {unit}")
+            parts.append(f"{numbers[name]:,.0f} {unit}" if unit else time_in_words(numbers[name]))
     text = f"training: {', '.join(parts)}" if parts else ""
     parts = [f"{entry['n_utterances']:,} utterances"]
     if numbers.get("duration_s") is not None:
@@ -98,6 +122,12 @@ def _suspects(analysis: Mapping[str, Any], languages: set[str] | None) -> list[s
         for name, key in (("said", "reference"), ("recognised", "hypothesis"), ("audio", "wav")):
             lines.append(f"      {name:<10} {_printable(one[key])}".rstrip())
     return lines
+
+
+def _association(one: Mapping[str, Any]) -> str:
+    low, high = map(signed, one["interval"])
+    numbers = f"rho {signed(one['rho'])} (95 % {low} to {high}), p {p_in_words(one['p_holm'])}, n = {one['n']}"
+    return f"{one['title']}: {numbers}" + ("" if one["p_holm"] < 0.05 else "; may be chance")
 
 
 def _confusion(one: Mapping[str, Any]) -> str:

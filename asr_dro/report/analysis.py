@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asr_dro.analysis.associations import describe, too_few
-from asr_dro.analysis.text import facts_in_words, kinds_in_words
+from asr_dro.analysis.text import facts_in_words, kinds_in_words, p_in_words, signed, why_no_associations
 from asr_dro.errors import UserError
 from asr_dro.report.alignment import align
 from asr_dro.report.formats import name_of, number
@@ -28,7 +27,8 @@ def analysis_section(path: Path, report_dir: Path) -> dict[str, Any] | None:
 
     Returns:
         ``languages`` (the bad ones: ``code``, ``name``, ``error``, ``facts``, ``kinds``, ``findings``),
-        ``associations`` (sentences), ``suspects``, ``n_suspects``, ``n_more``; None without the file.
+        ``associations`` (``title``, ``rho``, ``interval``, ``p``, ``n``, ``is_clear``), ``why_none``, ``suspects``,
+        ``n_suspects``, ``n_more``; None without the file.
 
     Raises:
         UserError: If the file is not an analysis.
@@ -50,20 +50,29 @@ def _prepare(analysis: Mapping[str, Any], report_dir: Path) -> dict[str, Any]:
             "error": entry["error"],
             "facts": facts_in_words(entry),
             "kinds": kinds_in_words(entry, N_CONFUSIONS),
-            "findings": [finding["text"] for finding in entry["findings"]],
+            "findings": [_capital(finding["text"]) for finding in entry["findings"]],
         }
         for entry in analysis["languages"]
         if entry["is_bad"]
     ]
-    n_scored = sum(entry["error"] is not None for entry in analysis["languages"])
     return {
         "languages": languages,
-        "associations": [describe(one) for one in analysis["associations"]],
-        "too_few": "" if analysis["associations"] else too_few(n_scored),
+        "associations": [_association(one) for one in analysis["associations"]],
+        "why_none": _capital(why_no_associations(analysis)),
         "suspects": [_suspect(one, report_dir) for one in analysis["suspects"][:MOST_SUSPECTS]],
         "n_suspects": analysis["n_suspects"],
         "n_more": analysis["n_suspects"] - min(MOST_SUSPECTS, len(analysis["suspects"])),
     }
+
+
+def _association(one: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = map(signed, one["interval"])
+    numbers = {"rho": signed(one["rho"]), "interval": f"{low} to {high}", "p": p_in_words(one["p_holm"]), "n": one["n"]}
+    return {"title": _capital(one["title"]), "is_clear": one["p_holm"] < 0.05, **numbers}
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _suspect(one: Mapping[str, Any], report_dir: Path) -> dict[str, Any]:

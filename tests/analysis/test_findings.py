@@ -115,7 +115,7 @@ def test_numbers_in_the_sentence(tmp_path: Path) -> None:
     others = sorted(hours[language] for language in SEVEN if language != "fin")
     assert found["value"] == hours["fin"]
     assert found["others"] == pytest.approx((others[2] * others[3]) ** 0.5)  # the median of logarithms
-    assert f"{hours['fin']:.3g} h" in found["text"]
+    assert f"{60 * hours['fin']:.2g} min" in found["text"]
 
 
 def test_language_without_training_data(tmp_path: Path) -> None:

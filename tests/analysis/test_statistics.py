@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 from asr_dro.analysis.statistics import deviation, holm, mean_ranks, robust_z, spearman
 
