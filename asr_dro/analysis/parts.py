@@ -138,7 +138,8 @@ def worse_parts(utterances: LanguageUtterances, names: Sequence[str]) -> list[di
         rate = float(of_errors[index] / of_characters[index])
         surplus = float(of_errors[index] - rest * of_characters[index])
         error = math.hypot(_standard_error(utterances, inverse == index), _standard_error(utterances, inverse != index))
-        if surplus <= 0 or surplus < _SHARE_OF_ERRORS * total_errors or rate < _WORSE * rest or rate - rest < _Z * error:
+        much = max(_WORSE * rest, rest + _Z * error)
+        if surplus <= 0 or surplus < _SHARE_OF_ERRORS * total_errors or rate < much:
             continue
         entry = {"name": str(values[index]), "n": int(n[index]), "cer": rate, "cer_of_rest": rest}
         found.append({**entry, "error_share": float(of_errors[index] / total_errors), "surplus": surplus})
