@@ -19,7 +19,7 @@ from torch import Tensor
 from asr_dro.data.tokens import SOS_EOS, decode
 from asr_dro.decoding.config import LANGUAGE_IN_PATH, DecodeConfig
 from asr_dro.decoding.frame_times import Token
-from asr_dro.decoding.languages import build_choice, languages_to_try, needs_ctc
+from asr_dro.decoding.languages import TagFolding, build_choice, languages_to_try, needs_ctc
 from asr_dro.decoding.ngrams import check_token_model, check_word_model, load_kenlm, read_unigrams
 from asr_dro.decoding.prefix_search import Alphabet, Hypothesis, PrefixSearch
 from asr_dro.decoding.search import Found, Search, SearchSetup
@@ -74,7 +74,7 @@ class BeamSearch:
         """Search in log-probabilities.
 
         Args:
-            log_probs: Natural logarithms, (B, T, V).
+            log_probs: Natural logarithms, (B, T, V); they may be written over.
             frames: Frames of each utterance, (B,).
             languages: The utterances' languages.
         """
@@ -87,13 +87,14 @@ class BeamSearch:
                 for row, count in zip(rows, counts, strict=True)
             ]
         found: list[list[Found]] = [[] for _ in counts]
-        tags = log_probs[:, :, list(self.choice.tags.indices.values())].cpu().numpy()
-        for tried in self.choice.candidates(log_probs, frames, languages):
-            rows = self.choice.without_tags(log_probs, tried).cpu().numpy()
+        rounds = self.choice.candidates(log_probs, frames, languages)
+        folding = TagFolding(self.choice, log_probs)
+        for tried in rounds:
+            rows = folding.under(tried).cpu().numpy()
             for place, (language, count) in enumerate(zip(tried, counts, strict=True)):
                 search = self.files.search_of(language)
                 for one in search(rows[place, :count], most=self._most):
-                    found[place].append(self._under(language, one, tags[place, :count]))
+                    found[place].append(self._under(language, one, folding.tags[place, :count]))
         return [self._distinct(sorted(hypotheses, key=lambda one: -one.score)) for hypotheses in found]
 
     @property
@@ -116,7 +117,7 @@ class BeamSearch:
         """Return a hypothesis found under a language, its tag where it is likeliest."""
         index = self.choice.tags.indices.get(language or "")
         if index is not None and len(tags):
-            column = tags[:, list(self.choice.tags.indices).index(str(language))]
+            column = tags[:, self.choice.tags.places[language]]
             frame = int(column.argmax())
             tag = Token(index, frame, frame + 1, float(np.exp(column[frame])))
             one = one._replace(tokens=[tag, *one.tokens])

@@ -43,6 +43,11 @@ class LanguageTags:
         return {language: index for language, index in named if language is not None}
 
     @cached_property
+    def places(self) -> Mapping[str | None, int]:
+        """Place of each language among those that have a tag."""
+        return {language: place for place, language in enumerate(self.indices)}
+
+    @cached_property
     def languages(self) -> tuple[str, ...]:
         """The languages that have a tag, ``L``."""
         return tuple(self.indices)
@@ -118,37 +123,64 @@ class LanguageChoice:
             log_probs: Normalised log-probabilities, (B, T, V).
             languages: The language of each utterance; None allows no tag, and every other token.
         """
-        masks = torch.stack([self._impossible(language) for language in languages]).to(log_probs.device)
+        indices = self.tags.indices
+        found = log_probs.clone()
+        for row, language in enumerate(languages):
+            others = [index for name, index in indices.items() if name != language]
+            found[row, :, others] = -math.inf
+        return self.limited(found, languages)
+
+    def limited(self, log_probs: Tensor, languages: Sequence[str | None]) -> Tensor:
+        """Return log-probabilities in which each utterance has the tokens of its language alone, tags as they are."""
+        if not self.allowed:
+            return log_probs
+        masks = torch.stack([self._not_allowed(language) for language in languages]).to(log_probs.device)
         return log_probs.masked_fill(masks[:, None, :], -math.inf)
 
-    def without_tags(self, log_probs: Tensor, languages: Sequence[str | None]) -> Tensor:
-        """Return log-probabilities as :meth:`conditioned` does, with the tag added to the blank.
-
-        The tag then is wherever the network wants it, or nowhere, and the search sees the text alone: language models
-        and word lists have no tags, and the text's probability is summed over all places of the tag.
-        """
-        found = self.conditioned(log_probs, languages)
-        indices = [self.tags.indices.get(language or "", self.blank) for language in languages]
-        rows = torch.arange(len(indices), device=found.device)
-        columns = torch.tensor(indices, device=found.device)
-        tags = found[rows, :, columns]  # (B, T)
-        blanks = found[:, :, self.blank].clone()
-        found[rows, :, columns] = -math.inf
-        is_tagged = (columns != self.blank)[:, None]  # without a tag the column is the blank's own
-        found[:, :, self.blank] = torch.where(is_tagged, torch.logaddexp(blanks, tags), blanks)
-        return found
-
-    def _impossible(self, language: str | None) -> Tensor:
-        """Return which tokens a language does not allow, (V,)."""
-        size = len(self.tags.tokens)
+    def _not_allowed(self, language: str | None) -> Tensor:
+        """Return which tokens a language does not have, (V,)."""
+        mask = torch.zeros(len(self.tags.tokens), dtype=torch.bool)
         if language is not None and language in self.allowed:
-            mask = torch.ones(size, dtype=torch.bool)
-            mask[list(self.allowed[language])] = False
-        else:
-            mask = torch.zeros(size, dtype=torch.bool)
-        mask[list(self.tags.indices.values())] = True
-        mask[[self.blank, *(index for name, index in self.tags.indices.items() if name == language)]] = False
+            mask[:] = True
+            mask[[self.blank, *self.tags.indices.values(), *self.allowed[language]]] = False
         return mask
+
+
+class TagFolding:
+    """Log-probabilities of the text alone, under one language after another.
+
+    Other tags are impossible and the language's own is added to the blank: it is wherever the network wants it, or
+    nowhere. So the search sees text only, as language models and word lists do, and a text's probability is the sum
+    over all places of the tag. As with :meth:`LanguageChoice.conditioned`, nothing is normalised again.
+
+    Args:
+        choice: Languages and their tokens.
+        log_probs: Normalised log-probabilities, (B, T, V); they are written over, for copies of them cost time.
+    """
+
+    def __init__(self, choice: LanguageChoice, log_probs: Tensor) -> None:
+        self._choice = choice
+        self._log_probs = log_probs
+        self._blanks = log_probs[:, :, choice.blank].clone()  # (B, T)
+        self._columns = torch.tensor(list(choice.tags.indices.values()), dtype=torch.long, device=log_probs.device)
+        self._tags = log_probs.index_select(2, self._columns)  # (B, T, L)
+        self.tags: NDArray[np.float32] = self._tags.cpu().numpy()
+
+    def under(self, languages: Sequence[str | None]) -> Tensor:
+        """Return (B, T, V), good until the next call.
+
+        Args:
+            languages: The language of each utterance; None allows no tag, and every other token.
+        """
+        choice, found = self._choice, self._log_probs
+        found.index_fill_(2, self._columns, -math.inf)
+        found[:, :, choice.blank] = self._blanks
+        places = choice.tags.places
+        for row, language in enumerate(languages):
+            if language in places:
+                tag = self._tags[row, :, places[language]]
+                found[row, :, choice.blank] = torch.logaddexp(self._blanks[row], tag)
+        return choice.limited(found, languages)
 
 
 def build_choice(setup: SearchSetup) -> LanguageChoice:

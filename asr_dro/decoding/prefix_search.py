@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,11 +73,13 @@ class PrefixSearch:
         self._lm = lm  # flashlight's decoder does not keep it alive
         self._last_frame: NDArray[np.float32] | None = None
         self._limited = bool(words)
+        self._crowd = 0
         if not words:
             self._decoder = _free_decoder(alphabet, config, lm or flashlight.ZeroLM(), config.lm_weight if lm else 0.0)
         elif alphabet.has_pieces:
             self._lm = _WordsOfPieces(alphabet, config, lm, words)
-            self._decoder = _free_decoder(alphabet, config, self._lm, 1.0)
+            self._crowd = config.tokens_per_frame + 1  # with the blank, see _with_blank
+            self._decoder = _free_decoder(alphabet, replace(config, tokens_per_frame=self._crowd), self._lm, 1.0)
         else:
             self._decoder = _word_decoder(alphabet, config, lm or flashlight.ZeroLM(), words, has_lm=lm is not None)
             # Words are spelt with the space after them; this frame lets the last one have it too.
@@ -99,6 +101,7 @@ class PrefixSearch:
             return [Hypothesis([], 0.0)]
         assert log_probs.dtype == np.float32 and log_probs.flags.c_contiguous and size == len(self.alphabet.tokens)
         decoder = self._decoder
+        log_probs = self._with_blank(log_probs) if self._crowd else log_probs
         if self._last_frame is None:
             results = decoder.decode(log_probs.ctypes.data, frames, size)
         else:
@@ -118,6 +121,19 @@ class PrefixSearch:
         if self._limited and score < _UNFINISHED / 2:  # the beam holds no hypothesis that ends with a word's end
             return Hypothesis(self._without_last_word(tokens), score - _UNFINISHED)
         return Hypothesis(tokens, score)
+
+    def _with_blank(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Let the blank be among the best of every frame: where no word goes on with any of them, it is the way out."""
+        blanks = log_probs[:, self.alphabet.blank]
+        crowded = np.flatnonzero((log_probs >= blanks[:, None]).sum(axis=1) > self._crowd)  # itself counted
+        if not len(crowded):
+            return log_probs
+        kept = log_probs.copy()
+        for frame in crowded:
+            others = np.argpartition(log_probs[frame], 1 - self._crowd)[: 1 - self._crowd]
+            kept[frame, others] = -np.inf
+        kept[:, self.alphabet.blank] = blanks
+        return kept
 
     def _without_last_word(self, tokens: list[Token]) -> list[Token]:
         """Cut off a word that has only begun."""
@@ -192,8 +208,8 @@ class _WordsOfPieces(flashlight.LM):  # type: ignore[misc]  # the library has no
         """Return the state after a token, and what it adds; minus infinity if no word goes on so."""
         child = state.child(token)
         unit = self._units[token]
-        node, known = self._places[state]
-        after, finished = self._tree.walk(node, unit) if unit is not None else (None, ())
+        node, known = self._places.get(state, (None, None))
+        after, finished = self._tree.walk(node, unit) if node is not None and unit is not None else (None, ())
         if after is None:
             return child, -math.inf
         score, known = self._words(known, finished)
@@ -202,7 +218,7 @@ class _WordsOfPieces(flashlight.LM):  # type: ignore[misc]  # the library has no
 
     def finish(self, state: Any) -> tuple[Any, float]:
         """Return what the end adds."""
-        node, known = self._places[state]
+        node, known = self._places.get(state, ({}, None))
         if node is not self._tree.root and "" not in node:
             return state, _UNFINISHED
         score, known = self._words(known, () if node is self._tree.root else (node[""],))

@@ -224,3 +224,16 @@ def test_words_of_one_text_come_once_in_the_list_of_hypotheses() -> None:
     texts = [text_of(labels_of(one), CHARACTERS) for one in found]
     assert len(set(texts)) == len(texts) > 5
     assert all(earlier.score >= later.score for earlier, later in itertools.pairwise(found))
+
+
+def test_pieces_that_no_word_has_leave_the_blank() -> None:
+    tokens = ("<blank>", "<unk>", "▁a", *"cdefgh", "<sos/eos>")
+    log_probs = np.full((3, len(tokens)), -9.0, dtype=np.float32)
+    log_probs[0, 2] = log_probs[2, 2] = 0.0
+    log_probs[1, 2] = -30.0
+    log_probs[1, 3:9] = -1.0  # more of them than the search takes, and the blank behind
+    for count in (1, 2, 5, 6, 9):
+        config = DecodeConfig("beam", tokens_per_frame=count, word_list="x")
+        (best,) = PrefixSearch(Alphabet(tokens), config, words=["a"])(log_probs)
+        assert text_of(labels_of(best), tokens) == "a a"
+        assert best.score == pytest.approx(-9.0, abs=1e-2)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from asr_dro.data.tokens import build_token_list, decode, write_token_list
 from asr_dro.decoding import beam_search, greedy_languages, greedy_search
-from asr_dro.decoding.languages import LanguageChoice, LanguageTags, read_language_tokens
+from asr_dro.decoding.languages import LanguageChoice, LanguageTags, TagFolding, read_language_tokens
 from asr_dro.decoding.search import Found, SearchSetup
 from asr_dro.errors import UserError
 from tests.decoding.ctc_reference import Labels, collapse, labelling_scores, path_scores, random_log_probs, setup_of
@@ -85,7 +85,9 @@ def test_a_certain_tag_leaves_nothing_to_others_and_nan_to_none() -> None:
 def test_the_text_under_a_language_sums_over_all_places_of_its_tag(seed: int, language: str | None) -> None:
     log_probs = random_log_probs(4, 4, seed=seed)
     choice = LanguageChoice(LanguageTags(SMALL), "given")
-    found = choice.without_tags(torch.from_numpy(log_probs)[None], [language])[0].numpy()
+    folding = TagFolding(choice, torch.from_numpy(log_probs)[None].clone())
+    folding.under(["kat" if language == "fin" else "fin"])  # what came before leaves no trace
+    found = folding.under([language])[0].numpy()
     expected: dict[Labels, list[float]] = {}
     own = {None: 0, "fin": 1, "kat": 3}[language]
     for path, score in path_scores(log_probs).items():
@@ -158,7 +160,7 @@ def test_the_n_best_of_several_languages_are_the_best_of_all(seed: int, tried: i
     widths = {"beam_size": 2000, "tokens_per_frame": 9, "beam_threshold": 1e4, "nbest": 7}
     setup = setup_of(tokens, {"search": "beam", "languages": tried, **widths}, Path())
     searched = beam_search.BeamSearch(setup)
-    found = searched.search(torch.from_numpy(log_probs)[None], torch.tensor([4]), ["?"])[0]
+    found = searched.search(torch.from_numpy(log_probs)[None].clone(), torch.tensor([4]), ["?"])[0]
     sums: dict[tuple[int, Labels], list[float]] = {}
     for path, score in path_scores(log_probs).items():
         for own in (3, 4):
