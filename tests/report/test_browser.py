@@ -228,6 +228,20 @@ def test_audio_is_loaded_on_request(browser: Browser, small: Path) -> None:
     assert duration == pytest.approx(0.2)
 
 
+def test_players_are_there_once_an_entry_is_open(browser: Browser, large: Path) -> None:
+    browser.open(large)
+    players = """
+        return [...document.querySelectorAll(`#utterance-list details${arguments[0]} audio`)]
+          .filter((audio) => audio.controls && audio.offsetHeight > 20).length;
+    """
+    assert browser.run(players, "[open]") >= 1, "the first entry is open"
+    assert browser.run(players, ":not([open])") == 0
+    browser.run("document.querySelectorAll('#utterance-list details')[5].open = true")
+    browser.run_async("setTimeout(arguments[0], 100)")
+    assert browser.run(players, ":nth-of-type(6)") >= 1
+    assert browser.run("return [...document.querySelectorAll('audio')].filter((audio) => audio.controls).length") < 20
+
+
 def test_text_has_enough_contrast(browser: Browser, small: Path) -> None:
     """WCAG AA: 4.5 to 1 for text, in both schemes."""
     script = """

@@ -1,4 +1,11 @@
 
+// Players get their controls once they can be seen: hundreds of them would make the page slow to open.
+function showPlayers(root) {
+  for (const audio of root.querySelectorAll("audio")) audio.controls = true;
+}
+document.querySelectorAll("details[open]").forEach(showPlayers);
+document.addEventListener("toggle", (event) => event.target.open && showPlayers(event.target), true);
+
 // One voice at a time.
 document.addEventListener(
   "play",

@@ -44,9 +44,10 @@ for (const input of document.querySelectorAll("input[data-filter]")) {
   const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
   const list = document.querySelector(input.dataset.filter);
   const items = [...list.querySelectorAll("[data-item]")];
-  const texts = items.map((item) => plain(item.dataset.text ?? item.textContent));
+  let texts = null; // made when first needed: opening the page must not wait for it
   const output = input.closest(".tools").querySelector("output");
   input.addEventListener("input", () => {
+    texts ??= items.map((item) => plain(item.dataset.text ?? item.textContent));
     const words = plain(input.value).split(/\s+/).filter(Boolean);
     items.forEach((item, index) => {
       item.hidden = !words.every((word) => texts[index].includes(word));
