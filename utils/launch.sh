@@ -11,7 +11,7 @@ launch() {
   shift
   if [[ -n "${SLURM_JOB_ID:-}" ]] && ((tasks > 1)); then
     # By address: the names of nodes need not resolve on them.
-    first=$(scontrol show hostnames "${SLURM_JOB_NODELIST}" | head -n 1)
+    first=$(scontrol show hostnames "${SLURM_JOB_NODELIST:-}" | head -n 1)
     MASTER_ADDR=$(scontrol show node "${first}" | sed -nE 's/.*NodeAddr=([^ ]+).*/\1/p' | head -n 1)
     export MASTER_ADDR="${MASTER_ADDR:-${first}}" MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))
     # shellcheck disable=SC2016  # each task has its own

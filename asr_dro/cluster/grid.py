@@ -194,6 +194,8 @@ def _check_configurations(runs: Sequence[Run], defaults: Mapping[str, str]) -> N
     problems: dict[str, str] = {}
     for run in runs:
         whole = {**defaults, **run.options}
+        if not whole["seed"].isdecimal():
+            raise UserError(f"seed is {whole['seed']!r}, not a whole number")
         key = "\t".join(whole[name] for name in ("model", "objective", "train_args"))
         if key not in problems:
             problems[key] = ""

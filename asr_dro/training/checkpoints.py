@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,17 @@ OBJECTIVE_PREFIX = "objective."
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically: a full disk or a kill leaves the previous one readable."""
+    """Write a checkpoint atomically: a full disk or a kill leaves the previous one readable.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
     with atomic_open(path, "wb") as file:
-        torch.save(dict(state), file)
+        try:
+            torch.save(dict(state), file)
+        except RuntimeError as error:  # torch's word for a disk that takes no more
+            free_gb = shutil.disk_usage(path.parent).free / 1e9
+            raise OSError(f"{path} cannot be written ({error}); {free_gb:.1f} GB are free there") from error
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +105,27 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, monkeypatch:
         checkpoints.save(path, {"w": torch.tensor([2.0])})
     assert checkpoints.load(path)["w"].tolist() == [1.0]
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def save_on_a_full_disk(path: Path, queue: multiprocessing.Queue[str]) -> None:
+    """Write a checkpoint where files end at 200,000 bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    try:
+        checkpoints.save(path, {"weights": torch.zeros(1_000_000)})
+    except OSError as error:
+        queue.put(str(error))
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    checkpoints.save(path, {"weights": torch.ones(3)})
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=save_on_a_full_disk, args=(path, queue))
+    process.start()
+    message = queue.get(timeout=60)
+    process.join(timeout=60)
+    assert "last.pt cannot be written" in message
+    assert "GB are free there" in message
+    assert checkpoints.load(path)["weights"].tolist() == [1, 1, 1]
+    assert list(tmp_path.iterdir()) == [path], "nothing half-written is left"

@@ -1,0 +1,83 @@
+"""Sites: defaults, what is passed to Slurm, and mistakes in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asr_dro.cluster import slurm
+from asr_dro.cluster.grid import Run
+from asr_dro.cluster.site import read_site
+from asr_dro.cluster.submission import Submission
+from asr_dro.errors import UserError
+from tests.shell_sandbox import ROOT
+
+
+def site_of(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "site.yaml").write_text(text)
+    return tmp_path / "site.yaml"
+
+
+def test_the_repository_s_sites_are_right() -> None:
+    sites = sorted((ROOT / "conf" / "cluster").glob("*.yaml"))
+    assert {read_site(path).scheduler for path in sites} == {"local", "slurm"}
+
+
+def test_data_and_collect_ask_for_what_train_does_but_devices(tmp_path: Path) -> None:
+    text = (
+        "scheduler: slurm\ntrain: {partition: p, gres: 'gpu:2', nodes: 2, tasks_per_node: 2, cpus: 4}\ndata: {cpus: 16}"
+    )
+    site = read_site(site_of(tmp_path, text))
+    assert (site.train.gres, site.train.nodes, site.train.tasks_per_node) == ("gpu:2", 2, 2)
+    assert (site.data.partition, site.data.gres, site.data.nodes, site.data.cpus) == ("p", "", 1, 16)
+    assert (site.collect.partition, site.collect.cpus) == ("p", 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scheduler: pbs", "scheduler is 'pbs'; allowed: slurm, local"),
+        ("max_running: 2", "scheduler is ''"),
+        ("scheduler: slurm\nmax_runing: 2", "max_runing is not a key; did you mean max_running"),
+        ("scheduler: slurm\nmax_running: 0", "max_running must be a whole number from 1 on, not 0"),
+        ("scheduler: slurm\ntrain: {gpus: 1}", "train.gpus is not a key"),
+        ("scheduler: slurm\ntrain: {time: 24:00:00}", "train.time must be a text in one line"),
+        ("scheduler: slurm\ntrain: {time: a day}", "train.time is 'a day'"),
+        ('scheduler: slurm\ntrain: {partition: "a\\nb"}', "train.partition must be a text in one line"),
+        ("scheduler: slurm\ntrain: 3", "train must hold keys and values"),
+        ('scheduler: slurm\nsetup: ["a\\nb"]', "setup must be a list of texts"),
+    ],
+)
+def test_mistakes_in_a_site_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_site(site_of(tmp_path, text))
+    assert message in str(caught.value)
+
+
+def test_a_list_is_cut_into_arrays_that_the_site_allows(tmp_path: Path) -> None:
+    site = read_site(site_of(tmp_path, "scheduler: slurm\narray_limit: 100\nmax_running: 9"))
+    submission = Submission(tmp_path / "a folder with 5% in it", tmp_path / "exp", "")
+    submission.folder.mkdir()
+    submission.write_lists([Run(f"tag{number}", {"seed": str(number)}) for number in range(250)])
+    commands = slurm.plan(submission, site, data=[0], train=range(250))
+    assert [command.kind for command in commands] == ["data", "train", "train", "train", "collect"]
+    arrays = [word for command in commands for word in command.arguments if word.startswith("--array=")]
+    assert arrays == ["--array=0%9", "--array=0-99%3", "--array=0-99%3", "--array=0-49%3"]
+    assert [index for command in commands[1:4] for index in command.indices] == list(range(250))
+    assert any(word.endswith("5%% in it/logs/train.%A_%a.log") for word in commands[1].arguments)
+    assert commands[-1].after == (("afterany", "train"),)
+    assert "--requeue" in commands[1].arguments
+    assert "--signal=B:USR1@120" in commands[1].arguments
+
+
+def test_only_what_is_left_to_train_waits_for_no_data(tmp_path: Path) -> None:
+    site = read_site(site_of(tmp_path, "scheduler: slurm"))
+    submission = Submission(tmp_path / "grid", tmp_path / "exp", "")
+    submission.folder.mkdir()
+    submission.write_lists([Run("tag", {"seed": "1"})])
+    commands = slurm.plan(submission, site, data=[], train=[0])
+    assert [(command.kind, command.after) for command in commands] == [
+        ("train", ()),
+        ("collect", (("afterany", "train"),)),
+    ]
