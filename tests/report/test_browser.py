@@ -218,11 +218,15 @@ def test_audio_is_loaded_on_request(browser: Browser, small: Path) -> None:
     duration = browser.run_async(
         """
         const done = arguments[0];
+        (async () => {
+        for (const details of document.querySelectorAll("details")) details.open = true;
+        await new Promise((resolve) => setTimeout(resolve, 100));
         const audio = [...document.querySelectorAll("audio")].find(item => item.src.includes("clip_0000"));
         audio.addEventListener("loadedmetadata", () => done(audio.duration));
         audio.addEventListener("error", () => done(audio.error.message));
         audio.load();
         audio.preload = "auto";
+        })();
         """
     )
     assert duration == pytest.approx(0.2)
@@ -230,16 +234,14 @@ def test_audio_is_loaded_on_request(browser: Browser, small: Path) -> None:
 
 def test_players_are_there_once_an_entry_is_open(browser: Browser, large: Path) -> None:
     browser.open(large)
-    players = """
-        return [...document.querySelectorAll(`#utterance-list details${arguments[0]} audio`)]
-          .filter((audio) => audio.controls && audio.offsetHeight > 20).length;
-    """
-    assert browser.run(players, "[open]") >= 1, "the first entry is open"
-    assert browser.run(players, ":not([open])") == 0
+    count = "return document.querySelectorAll(`#utterance-list details${arguments[0]} ${arguments[1]}`).length"
+    assert browser.run(count, "[open]", "audio[controls]") == 2, "the first entry is open"
+    assert browser.run(count, "[open]", "a.listen") == 0
+    assert browser.run(count, ":not([open])", "audio") == 0
     browser.run("document.querySelectorAll('#utterance-list details')[5].open = true")
     browser.run_async("setTimeout(arguments[0], 100)")
-    assert browser.run(players, ":nth-of-type(6)") >= 1
-    assert browser.run("return [...document.querySelectorAll('audio')].filter((audio) => audio.controls).length") < 20
+    assert browser.run(count, ":nth-of-type(6)", "audio[aria-label^='Audio of ']") == 2
+    assert browser.console() == []
 
 
 def test_text_has_enough_contrast(browser: Browser, small: Path) -> None:

@@ -1,7 +1,14 @@
 
-// Players get their controls once they can be seen: hundreds of them would make the page slow to open.
+// Links become players once they can be seen: hundreds of players would make the page slow to open.
 function showPlayers(root) {
-  for (const audio of root.querySelectorAll("audio")) audio.controls = true;
+  for (const link of root.querySelectorAll("a.listen")) {
+    const audio = document.createElement("audio");
+    audio.controls = true;
+    audio.preload = "none";
+    audio.src = link.href;
+    audio.setAttribute("aria-label", link.getAttribute("aria-label"));
+    link.replaceWith(audio);
+  }
 }
 document.querySelectorAll("details[open]").forEach(showPlayers);
 document.addEventListener("toggle", (event) => event.target.open && showPlayers(event.target), true);
