@@ -137,7 +137,7 @@ def findings(one: LanguageFacts, all_facts: Sequence[LanguageFacts], *, split: s
     others = [other for other in all_facts if other is not one]
     found = [finding for rule in RULES if (finding := _judge(rule, one, others)) is not None]
     found += [*_script(one, others), *_unknown(one), *_tags(one, others), *_parts(one), *_length(one)]
-    found += _other_split(one, others, split)
+    found += [*_other_split(one, others, split), *_oracle(one)]
     return sorted(found, key=lambda finding: (-finding.strength, finding.kind))
 
 
@@ -248,6 +248,15 @@ def _other_split(one: LanguageFacts, others: Sequence[LanguageFacts], split: str
     text = f"{_percent(one.error or 0.0)} errors on {split}, {_percent(one.numbers['other_error'] or 0.0)} on {second}"
     others_text = f"; the other languages' median difference is {100 * found.median:+.1f} points" if found else ""
     yield Finding("worse_split", text + others_text, own / 0.05, own, None if found is None else found.median)
+
+
+def _oracle(one: LanguageFacts) -> Iterator[Finding]:
+    """Say whether the search had better hypotheses at hand."""
+    oracle = one.numbers.get("oracle_error")
+    if oracle is None or not one.error or oracle > 0.7 * one.error:
+        return
+    text = f"a better choice among the n best hypotheses would give a CER of {percent(oracle)} %"
+    yield Finding("better_in_nbest", text, one.error / max(oracle, 0.01 * one.error) * 0.7, oracle)
 
 
 def _name(code: str) -> str:

@@ -16,10 +16,12 @@ from asr_dro.analysis.facts import LanguageFacts, collect, error_by_language
 from asr_dro.analysis.findings import findings
 from asr_dro.analysis.inputs import Inputs, LanguageUtterances, read_inputs
 from asr_dro.analysis.losses import AlignmentLosses
+from asr_dro.analysis.nbest import oracle_rates
 from asr_dro.analysis.statistics import FEWEST_TO_CORRELATE
 from asr_dro.analysis.suspects import Suspect, find_suspects
 from asr_dro.data.data_dir import format_duration
 from asr_dro.data.done import write_if_changed
+from asr_dro.experiment import DETAILS
 from asr_dro.scoring.files import format_number
 from asr_dro.scoring.table import language_name
 
@@ -56,6 +58,10 @@ def analyze(
     """
     inputs = read_inputs(data_set, experiment, decode_dir, split)
     facts = collect(inputs)
+    if inputs.task != "lid":
+        oracle = oracle_rates(decode_dir / split / DETAILS, inputs.utterances)
+        for one in facts:
+            one.numbers["oracle_error"] = oracle.get(one.language)
     scripts = {one.language: one.script for one in facts}
     suspects = find_suspects(inputs.utterances, scripts, losses.per_label if losses else None)
     for one in facts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from asr_dro.data.data_dir import write_two_columns
+from asr_dro.errors import UserError
 from tests.analysis.sets import (
     CYRILLIC,
     LATIN,
@@ -231,6 +233,27 @@ def test_speech_rates_are_compared_within_a_script(tmp_path: Path) -> None:
     analysis = write_set(tmp_path, specs).analyze()
     assert "fast_text" in kinds(analysis, "rus")
     assert all(not {"fast_text", "slow_text"} & kinds(analysis, code) for code in specs if code != "rus")
+
+
+def test_better_hypotheses_among_the_n_best(tmp_path: Path) -> None:
+    planted = write_set(tmp_path, seven(Spec(error=0.3)))
+    records = []
+    for code, clips in planted.clips.items():
+        for clip in clips:
+            texts = [clip.recognised, clip.spoken if code == "fin" and clip.utt_id[-1] in "0123456" else "xyz"]
+            records.append({"utt_id": clip.utt_id, "nbest": [{"text": text, "score": 0.0} for text in texts]})
+    (planted.decode_dir / "test" / "nbest.jsonl").write_text(
+        "".join(json.dumps(record) + "\n" for record in records), encoding="utf-8"
+    )
+    analysis = planted.analyze()
+    left = [clip for clip in planted.clips["fin"] if clip.utt_id[-1] in "789"]
+    errors = sum(len_errors(clip.transcript, clip.recognised) for clip in left)
+    expected = errors / sum(len(clip.transcript) for clip in planted.clips["fin"])
+    assert finding(analysis, "fin", "better_in_nbest")["value"] == pytest.approx(expected)
+    assert all("better_in_nbest" not in kinds(analysis, code) for code in SEVEN if code != "fin")
+    (planted.decode_dir / "test" / "nbest.jsonl").write_text('{"utt_id": 3}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"nbest.jsonl:1: not an utterance"):
+        planted.analyze()
 
 
 def test_two_scripts(tmp_path: Path) -> None:
