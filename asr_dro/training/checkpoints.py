@@ -36,6 +36,17 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
             raise OSError(f"{path} cannot be written ({error}); {free_gb:.1f} GB are free there") from error
 
 
+def room_needed(model: torch.nn.Module, *, average_best: int) -> float:
+    """Estimate the bytes that a training's checkpoints take at most, beside none.
+
+    At the worst moment there are: the last checkpoint and its successor (weights and two moments of each parameter that
+    learns), the best epochs and a new one, and the final model.
+    """
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    moments = sum(2 * p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+    return float(2 * (weights + moments) + (average_best + 2) * weights)
+
+
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU without running any code that it may hold.
 

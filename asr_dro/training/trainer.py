@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from asr_dro.data.data_dir import read_two_columns
+from asr_dro.disk import check_room, size_of
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, LAST_CHECKPOINT
 from asr_dro.objectives.group_objective import GroupObjective
 from asr_dro.training import checkpoints
@@ -93,6 +94,9 @@ class GroupRobustTrainer(Trainer):  # type: ignore[misc]  # ESPnet has no type i
         run = TrainingRun(state, trainer_options, distributed_option)
         if run.main_process:
             record_parameters(model, optimizers[0], run.freezing, trainer_options.output_dir / ENVIRONMENT)
+            there = size_of(run.folder, "*.pt")
+            needed = checkpoints.room_needed(model, average_best=trainer_options.average_best) - there
+            check_room(run.folder, needed, "the training's checkpoints")
         run.resume()
         if run.main_process and run.wants_another_epoch():
             for split, factory in (("train", train_iter_factory), ("dev", valid_iter_factory)):
