@@ -122,7 +122,7 @@ def run_in_a_repository(command: str, sandbox: Sandbox) -> None:
 
 
 RUNNERS: dict[str, Callable[[str, Sandbox], None]] = {
-    r"\./run\.sh|egs/\w+/run\.sh": run_with_recorder,
+    r"\./run\.sh|egs/\w+/run\.sh|local/collect_scores\.sh": run_with_recorder,
     r"tools/\w+\.sh": run_with_help,
     r"\.venv/bin/python": run_with_this_python,
     r"\.venv/bin/pre-commit": run_in_a_repository,

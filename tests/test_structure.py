@@ -13,7 +13,16 @@ from tests.shell_sandbox import ROOT
 
 PACKAGE = sorted(ROOT.glob("asr_dro/**/*.py"))
 MODULES = [*PACKAGE, *sorted(ROOT.glob("tools/*.py")), *sorted(ROOT.glob("tests/**/*.py"))]
-LIGHT_STAGES = ("make_mini_corpus", "prepare_data", "make_tokens", "make_lengths", "score", "report", "analyze")
+LIGHT_STAGES = (
+    "make_mini_corpus",
+    "prepare_data",
+    "make_tokens",
+    "make_lengths",
+    "score",
+    "collect",
+    "report",
+    "analyze",
+)
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

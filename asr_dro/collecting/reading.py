@@ -10,7 +10,7 @@ from typing import Any
 
 LONGEST_TEXT = 200  # characters of an error message that a table shows
 _NOT_SHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # line breaks, tabs, escape sequences of terminals
-_DEV_PART = ', "dev": '  # of a line of train.jsonl: by far its longest part, and not needed here
+_LONG_PART = b', "train": '  # of a line of train.jsonl: from here on it is about languages, by far the longest part
 
 
 class UnreadableError(Exception):
@@ -57,20 +57,30 @@ def read_epochs(path: Path) -> tuple[int, float]:
     Returns:
         Number of epochs, and the seconds that they took together (training alone, without dev).
     """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return 0, 0.0
     seconds: list[float] = []
-    for line in lines:
-        head, cut, _ = line.partition(_DEV_PART)
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                if (record := _epoch(line)) is not None:
+                    seconds.append(finite(record.get("seconds")) or 0.0)
+    except OSError:
+        pass
+    return len(seconds), math.fsum(seconds)
+
+
+def _epoch(line: bytes) -> dict[str, Any] | None:
+    """Parse the short beginning of a line where it has what is needed, else all of it; ``None`` if it is damaged."""
+    if not line.endswith(b"\n"):
+        return None
+    head, cut, _ = line.partition(_LONG_PART)
+    for text in (head + b"}", line) if cut else (line,):
         try:
-            record = json.loads(head + "}" if cut else head)
+            record = json.loads(text)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and "epoch" in record:
-            seconds.append(finite(record.get("seconds")) or 0.0)
-    return len(seconds), math.fsum(seconds)
+        if isinstance(record, dict) and "epoch" in record and ("seconds" in record or text is line):
+            return record
+    return None
 
 
 def finite(value: object) -> float | None:

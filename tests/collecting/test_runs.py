@@ -88,16 +88,16 @@ def test_an_odd_seed_is_none(tmp_path: Path, seed: str) -> None:
     assert read(tmp_path / "x").seed is None
 
 
-def test_epochs_are_counted_without_their_dev_part(tmp_path: Path) -> None:
-    """A line that a kill cut off and one that is damaged are passed over; "dev" may come first or be missing."""
+def test_epochs_are_counted_without_their_long_parts(tmp_path: Path) -> None:
+    """A line that a kill cut off and one that is damaged are passed over; parts come in any order or are missing."""
     lines = [
-        '{"epoch": 1, "seconds": 10.5, "dev": {"seconds": 100}, "lr_by_level": {}}',
+        '{"epoch": 1, "seconds": 10.5, "train": {"loss": 1}, "dev": {"seconds": 100}, "lr_by_level": {}}',
         '{"seconds": 2, "epoch": 2}',
-        '{"dev": {"a": 1}, "epoch": 3, "seconds": 4}',
+        '{"dev": {"a": 1}, "epoch": 3, "train": {"b": 1}, "seconds": 4}',
         "no JSON",
         '{"epoch": 5, "seconds": "many"}',
         '{"epoch": 6, "seconds": NaN}',
-        '{"epoch": 7, "seco',
+        '{"epoch": 7, "seconds": 3, "tra',
     ]
     path = write(tmp_path / "train.jsonl", "\n".join(lines))
     epochs, seconds = read_epochs(path)
