@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from asr_dro.scoring.scores import ScoredUtterance
 
 UTTERANCE_COLUMNS = (
-    *("utt_id", "language", "group", "speaker", "duration_s", "wav", "reference", "hypothesis", "hypothesis_language"),
+    *("utt_id", "language", "corpus", "group", "speaker", "duration_s", "wav"),
+    *("reference", "hypothesis", "hypothesis_language"),
     *("ref_chars", "char_sub", "char_del", "char_ins", "ref_words", "word_sub", "word_del", "word_ins", "cer", "wer"),
 )
 SCORE_COLUMNS = (
@@ -105,7 +106,8 @@ def format_number(value: float | int | None) -> str:
 
 def _utterance_row(utterance: ScoredUtterance) -> list[str]:
     source, hypothesis = utterance.source, utterance.hypothesis
-    row = [source.utt_id, source.language, source.group, source.speaker, format_duration(source.duration_s), source.wav]
+    row = [source.utt_id, source.language, source.corpus, source.group, source.speaker]
+    row += [format_duration(source.duration_s), source.wav]
     row += [utterance.reference, hypothesis.text, hypothesis.language or ""]
     for counts in (utterance.characters, utterance.words):
         row += map(str, (counts.reference_length, counts.substitutions, counts.deletions, counts.insertions))
