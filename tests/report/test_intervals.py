@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from asr_dro.report.intervals import about_intervals, complement, interval_of, level_of
-from asr_dro.report.languages import language_rows, main_measure
+from asr_dro.report.languages import error_chart, language_rows, main_measure
 from asr_dro.report.render import make_report
 from asr_dro.scoring.stage import score_all
 from tests.report.experiment import MINI, write_experiment
@@ -73,6 +73,8 @@ def test_a_bar_leaves_room_for_its_interval() -> None:
     assert 'width="500"' in finnish.bar, "the interval's end, 0.5, fills the width"
     assert "M250 50H1000" in finnish.bar
     assert "whisker" not in spanish.bar
+    (_, picture), _ = error_chart(given, [finnish, spanish])["bars"]
+    assert "M208.3 50H833.3" in picture, "the axis ends at 0.6, the round number above the interval"
 
 
 def test_scores_of_an_older_version_are_shown(tmp_path: Path) -> None:
