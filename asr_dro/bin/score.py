@@ -7,9 +7,11 @@ import logging
 import sys
 from pathlib import Path
 
-from asr_dro.errors import run_main
+from asr_dro.errors import UserError, run_main
 
 logger = logging.getLogger(__name__)
+
+PROFILE_NAMES = ("ml_superb", "ml_superb2", "challenge2025", "wer_basic")  # not imported: --help must be quick
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -22,6 +24,16 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", type=Path, required=True, help="prepared set with <split>/text and <split>/utt2lang")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder, exp/<tag>")
+    parser.add_argument(
+        "--profile",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help=f"show also what these metric profiles say: {', '.join(PROFILE_NAMES)}",
+    )
+    parser.add_argument(
+        "--alignments", action="store_true", help="write alignments.pra next to each <split>/text, as sclite shows them"
+    )
     parser.add_argument("--decode", default="greedy", help="name of the decoding: <exp>/decode_<name>/<split>/text")
     return parser
 
@@ -33,15 +45,24 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command line without the program's name; ``None`` takes the real one.
     """
     args = get_parser().parse_args(argv)
-    from asr_dro.scoring.stage import score_all  # --help must not wait for it
-    from asr_dro.scoring.table import format_table
+    from asr_dro.scoring.stage import align_all, score_all  # --help must not wait for it
+    from asr_dro.scoring.table import format_profile, format_table
 
+    if unknown := [name for name in args.profile if name not in PROFILE_NAMES]:
+        raise UserError(
+            f"--profile {' '.join(unknown)}: there is no such profile; there are {', '.join(PROFILE_NAMES)}"
+        )
     decode_dir = args.exp / f"decode_{args.decode}"
     results = score_all(args.data, decode_dir)
     if not any(result.is_new for result in results):
         logger.info("already scored from the same inputs: %s", decode_dir)
     for result in results:
         sys.stdout.write("\n" + format_table(result.scores, title=result.split))
+        for name in args.profile:
+            sys.stdout.write(format_profile(result.scores, name))
+    if args.alignments:
+        for path in align_all(args.data, decode_dir):
+            logger.info("alignments -> %s", path)
     sys.stdout.write(f"\n  all numbers: {decode_dir}/<split>/scores.tsv (error rates there are fractions)\n")
 
 

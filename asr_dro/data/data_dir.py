@@ -150,6 +150,7 @@ class _Column:
         self.path, self.is_sorted, self.is_good = path, True, True
         self.problems, self.n_problems, self._n_missing, self._missing = list[str](), 0, 0, ""
         self._is_word = path.name in ("utt2spk", "utt2lang", "utt2group", CORPUS_FILE)
+        self._is_duration = path.name == "utt2dur"
         self._check_audio = check_audio and path.name == "wav.scp"
         self._pairs, self._number = pairs(path), 0
         self.key: str | None = None
@@ -189,13 +190,14 @@ class _Column:
             self.add(f"{self.path}: {count}, such as {self._missing}")
 
     def _problem(self, key: str, value: str) -> str:
-        if not key or key.split() != [key]:
+        # first what costs little: a line is read up to seven times for each utterance, and nearly all are good
+        if not (key.isascii() and key.isprintable() and " " not in key and key) and key.split() != [key]:
             return f"the line does not begin with an utterance id without white space: {f'{key} {value}'[:80]!r}"
         if not value or value.isspace():
             return f"{key} has no value"
         if self._is_word and value.split() != [value]:
             return f"white space in {value!r}"
-        if self.path.name == "utt2dur" and not _is_duration(value):
+        if self._is_duration and not _is_duration(value):
             return f"not a duration in seconds above zero: {value!r}"
         if self._check_audio and not os.path.isfile(value):
             return f"no such file: {value}"

@@ -18,15 +18,18 @@ import math
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cpdist
 
 from asr_dro.scoring.material import Material
 from asr_dro.scoring.summaries import N_WORST, deviation, mean
 
 _TAG_LENGTH = 5
-_WITHOUT_SPACES = ("[cmn]", "[jpn]", "[tha]", "[yue]")
+_WITHOUT_SPACES = frozenset({"cmn", "jpn", "tha", "yue"})
 
 
 class _WithoutPunctuation(dict[int, int | None]):
@@ -53,14 +56,14 @@ def score_challenge2025(material: Material) -> dict[str, Any]:
     """
     rates: dict[str, list[float]] = defaultdict(list)
     right: dict[str, int] = defaultdict(int)
-    if material.is_tagged and material.has_text:
-        for utterance in material.utterances:
-            language = utterance.source.language
-            hypothesis = material.lines[utterance.source.utt_id]
-            rate = utterance_rate(material.tagged_reference(utterance), hypothesis, language)
-            if rate is not None:
-                rates[language].append(rate)
-                right[language] += hypothesis[:_TAG_LENGTH] == f"[{language}]"
+    utterances = material.utterances if material.is_tagged and material.has_text else ()
+    lines = [material.lines[utterance.source.utt_id] for utterance in utterances]
+    references = [material.tagged_reference(utterance) for utterance in utterances]
+    labels = [utterance.source.language for utterance in utterances]
+    for language, line, rate in zip(labels, lines, utterance_rates(references, lines, labels), strict=True):
+        if rate is not None:
+            rates[language].append(rate)
+            right[language] += line[:_TAG_LENGTH] == f"[{language}]"
     by_language = {
         language: {
             "cer": math.fsum(found) / len(found),
@@ -79,23 +82,32 @@ def score_challenge2025(material: Material) -> dict[str, Any]:
     }
 
 
-def utterance_rate(reference: str, hypothesis: str, language: str) -> float | None:
-    """Return the character error rate of one utterance, None if nothing of the reference is left.
+def utterance_rates(references: Iterable[str], hypotheses: Iterable[str], labels: Sequence[str]) -> list[float | None]:
+    """Return the character error rate of each utterance, None if nothing of the reference is left.
 
     Args:
-        reference: With its tag.
-        hypothesis: The decoder's line.
-        language: Label of the reference.
+        references: With their tags.
+        hypotheses: The decoder's lines.
+        labels: Language of each reference.
     """
-    texts = []
-    for line in (reference, hypothesis):
-        text = line[_TAG_LENGTH:].strip()
-        if f"[{language}]" in _WITHOUT_SPACES:
-            text = re.sub(r"\s", "", text)
-        texts.append(text.translate(_WITHOUT_PUNCTUATION).upper())
-    if not texts[0]:
-        return None
-    expected, found = (text.strip() for text in texts)  # as jiwer does
-    if not expected:  # there was white space between marks; jiwer counts any text there as one error in one
-        return float(bool(found))
-    return Levenshtein.distance(expected, found) / len(expected)
+    expected, found = (
+        [_prepared(*pair) for pair in zip(lines, labels, strict=True)] for lines in (references, hypotheses)
+    )
+    is_empty = [not text for text in expected]
+    expected, found = [text.strip() for text in expected], [text.strip() for text in found]  # as jiwer does
+    distances = cpdist(expected, found, scorer=Levenshtein.distance, dtype=np.int64).tolist() if labels else []
+    # white space alone may be left of a reference: any text against it is one error in one to jiwer
+    rates = [
+        distance / len(text) if text else float(distance > 0)
+        for distance, text in zip(distances, expected, strict=True)
+    ]
+    return [None if empty else rate for empty, rate in zip(is_empty, rates, strict=True)]
+
+
+def _prepared(line: str, language: str) -> str:
+    text = line[_TAG_LENGTH:].strip()
+    if language in _WITHOUT_SPACES:
+        text = re.sub(r"\s", "", text)
+    if text.isalnum() or text.replace(" ", "").isalnum():  # no punctuation; translating takes long
+        return text.upper()
+    return text.translate(_WITHOUT_PUNCTUATION).upper()

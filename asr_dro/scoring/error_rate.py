@@ -83,8 +83,3 @@ def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCo
 def character_errors(reference: str, hypothesis: str) -> ErrorCounts:
     """Count character errors of one pair of texts (any form: both are made canonical)."""
     return count_errors(canonical(reference), canonical(hypothesis))
-
-
-def word_errors(reference: str, hypothesis: str) -> ErrorCounts:
-    """Count word errors of one pair of texts (any form: both are made canonical)."""
-    return count_errors(canonical(reference).split(), canonical(hypothesis).split())

@@ -1,13 +1,11 @@
-"""Hypotheses: read, the language tag split off, matched one to one with the references."""
+"""Hypotheses: the language tag split off, matched one to one with the references."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from asr_dro.data.data_dir import read_two_columns
 from asr_dro.errors import UserError
 from asr_dro.scoring.error_rate import canonical
 
@@ -57,15 +55,6 @@ def format_hypothesis(language: str | None, text: str) -> str:
     if language is None:
         return f"[] {text}" if _LANGUAGE_TAG.fullmatch(canonical(text).partition(" ")[0]) else text
     return f"[{language}] {text}".rstrip()
-
-
-def read_hypotheses(path: Path) -> dict[str, Hypothesis]:
-    """Read ``utt [iso] words ...`` lines; the tag and the words may be missing, and ``[]`` is no language.
-
-    Raises:
-        UserError: If the file is missing or an utterance is there twice.
-    """
-    return {utt: split_language_tag(line) for utt, line in read_two_columns(path).items()}
 
 
 def check_one_to_one(references: Iterable[str], hypotheses: Iterable[str], *, where: str) -> None:

@@ -6,9 +6,12 @@ import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from asr_dro.scoring.error_rate import ErrorCounts
 from asr_dro.scoring.scores import ScoredUtterance
+
+if TYPE_CHECKING:
+    from asr_dro.scoring.sclite import Counts
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class Material:
         return self.task != "lid"
 
     @functools.cached_property
-    def characters_like_sclite(self) -> list[ErrorCounts]:
-        """Errors in characters as ESPnet's ``asr.sh`` has sclite count them, one entry per utterance.
+    def characters_like_sclite(self) -> Counts:
+        """Errors in characters as ESPnet's ``asr.sh`` has sclite count them: ``(4, utterances)``.
 
         Known tags are removed wherever they stand, the space behind them stays and counts as a character: a reference
         ``[fin] a b`` has four. So a hypothesis without tag has one deletion more. Known are the tags of the languages
@@ -48,7 +51,7 @@ class Material:
         from asr_dro.scoring.sclite import count_errors_like_sclite, fold_case
 
         if not self.has_text:
-            return [ErrorCounts()] * len(self.utterances)
+            return count_errors_like_sclite([""] * len(self.utterances), [""] * len(self.utterances))
         labels = {utterance.source.language for utterance in self.utterances}
         labels.update(utterance.hypothesis.language or "" for utterance in self.utterances)
         tag = re.compile("|".join(re.escape(f"[{label}]") for label in sorted(labels - {""})) or r"(?!)")
@@ -58,10 +61,8 @@ class Material:
             return fold_case(tag.sub("", text) if self.is_tagged and "[" in text else text)
 
         return count_errors_like_sclite(
-            [
-                (characters(self.tagged_reference(utterance)), characters(self.lines[utterance.source.utt_id]))
-                for utterance in self.utterances
-            ]
+            [characters(self.tagged_reference(utterance)) for utterance in self.utterances],
+            [characters(self.lines[utterance.source.utt_id]) for utterance in self.utterances],
         )
 
     def tagged_reference(self, utterance: ScoredUtterance) -> str:

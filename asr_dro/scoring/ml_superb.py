@@ -14,19 +14,18 @@ utterance. Nothing is rounded here, so a figure may differ by 0.05 points of per
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from asr_dro.corpora.ml_superb_labels import few_shot_utterances
-from asr_dro.scoring.error_rate import ErrorCounts
 from asr_dro.scoring.material import Material
-from asr_dro.scoring.scores import ScoredUtterance
 from asr_dro.scoring.summaries import macro_over_corpora
-from asr_dro.scoring.tallies import or_none
 
 _TAGS = re.compile(r"\[[a-z]{3}\]"), re.compile(r"\[[a-z]{3}_[a-z]{3}\]")  # looked for in this order: [org_jpn]
-_Scored = Sequence[tuple[ScoredUtterance, ErrorCounts]]
 
 
 def score_ml_superb(material: Material) -> dict[str, Any]:
@@ -38,14 +37,17 @@ def score_ml_superb(material: Material) -> dict[str, Any]:
     Returns:
         ``all``, ``normal`` and ``few_shot``, each with ``cer``, its counts, ``lid_accuracy`` and ``n_utterances``.
     """
-    scored = list(zip(material.utterances, material.characters_like_sclite, strict=True))
     few_shot = few_shot_utterances()
-    parts = {
-        "all": scored,
-        "normal": [pair for pair in scored if pair[0].source.language not in few_shot],
-        "few_shot": [pair for pair in scored if pair[0].source.language in few_shot],
-    }
-    return {name: _pooled(part, material) for name, part in parts.items()}
+    is_few_shot = np.array([utterance.source.language in few_shot for utterance in material.utterances], bool)
+    is_right = np.array(
+        [
+            recognised_tag(material.lines[utterance.source.utt_id]) == f"[{utterance.source.language}]"
+            for utterance in material.utterances
+        ],
+        bool,
+    )
+    parts = {"all": np.ones_like(is_few_shot), "normal": ~is_few_shot, "few_shot": is_few_shot}
+    return {name: _pooled(part, is_right, material) for name, part in parts.items()}
 
 
 def score_ml_superb2(material: Material) -> dict[str, Any]:
@@ -60,22 +62,26 @@ def score_ml_superb2(material: Material) -> dict[str, Any]:
         ``micro``; ``all`` and ``normal`` (without the few-shot languages, as published), each with what
         :func:`~asr_dro.scoring.summaries.macro_over_corpora` gives.
     """
-    totals: dict[str, dict[str, ErrorCounts]] = {}
+    totals: dict[str, dict[str, list[int]]] = {}
     if material.has_text:
-        for utterance, counts in zip(material.utterances, material.characters_like_sclite, strict=True):
-            if counts.reference_length:
+        length, *errors = material.characters_like_sclite
+        for utterance, n, n_errors in zip(material.utterances, length.tolist(), sum(errors).tolist(), strict=True):
+            if n:
                 by_corpus = totals.setdefault(utterance.source.language, {})
-                corpus = merged_corpus(utterance.source.corpus or material.corpus)
-                by_corpus[corpus] = by_corpus.get(corpus, ErrorCounts()) + counts
+                total = by_corpus.setdefault(merged_corpus(utterance.source.corpus or material.corpus), [0, 0])
+                total[0] += n_errors
+                total[1] += n
     rates = {
-        language: {corpus: counts.rate for corpus, counts in by_corpus.items()}
+        language: {corpus: n_errors / n for corpus, (n_errors, n) in by_corpus.items()}
         for language, by_corpus in totals.items()
     }
     normal = {language: of_language for language, of_language in rates.items() if language not in few_shot_utterances()}
-    pooled = _sum(counts for by_corpus in totals.values() for counts in by_corpus.values())
-    return {"micro": or_none(pooled.rate), "all": macro_over_corpora(rates), "normal": macro_over_corpora(normal)}
+    both = [sum(column) for column in zip(*(pair for one in totals.values() for pair in one.values()), strict=True)]
+    micro = both[0] / both[1] if both else None
+    return {"micro": micro, "all": macro_over_corpora(rates), "normal": macro_over_corpora(normal)}
 
 
+@functools.cache
 def merged_corpus(corpus: str) -> str:
     """Return one name for both of Google's corpora, ``googlei18n_asr`` and ``googlei18n_tts``; others stay."""
     return "googlei18n" if re.fullmatch(r"googlei18n[-_](asr|tts)", corpus) else corpus
@@ -90,28 +96,13 @@ def recognised_tag(line: str) -> str:
     return "[UNK]"
 
 
-def _pooled(part: _Scored, material: Material) -> dict[str, Any]:
-    total = _sum(counts for _, counts in part)
-    right = sum(
-        recognised_tag(material.lines[utterance.source.utt_id]) == f"[{utterance.source.language}]"
-        for utterance, _ in part
-    )
+def _pooled(part: npt.NDArray[np.bool_], is_right: npt.NDArray[np.bool_], material: Material) -> dict[str, Any]:
+    length, *errors = material.characters_like_sclite[:, part].sum(axis=1).tolist()
+    n_utterances = int(part.sum())
     return {
-        "cer": or_none(total.rate) if material.has_text else None,
-        "reference_length": total.reference_length,
-        "substitutions": total.substitutions,
-        "deletions": total.deletions,
-        "insertions": total.insertions,
-        "lid_accuracy": right / len(part) if part and material.is_tagged else None,
-        "n_utterances": len(part),
+        "cer": sum(errors) / length if length else None,
+        "reference_length": length,
+        **dict(zip(("substitutions", "deletions", "insertions"), errors, strict=True)),
+        "lid_accuracy": int((part & is_right).sum()) / n_utterances if n_utterances and material.is_tagged else None,
+        "n_utterances": n_utterances,
     }
-
-
-def _sum(counts: Iterable[ErrorCounts]) -> ErrorCounts:
-    totals = [0, 0, 0, 0]
-    for one in counts:
-        totals[0] += one.reference_length
-        totals[1] += one.substitutions
-        totals[2] += one.deletions
-        totals[3] += one.insertions
-    return ErrorCounts(*totals)

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
-
-from asr_dro.scoring.error_rate import ErrorCounts
+from rapidfuzz.process import cpdist
 
 SUBSTITUTION, GAP = 4, 3  # costs
 _BATCH = 2048  # pairs aligned at once: few enough that the tables stay in the processor's cache
 _LONGEST_NARROW = 8_000  # characters of both texts together up to which 32 bits hold cost and count
 
+Counts = npt.NDArray[np.int64]
 _Integers = npt.NDArray[np.int32 | np.int64]
 
 
@@ -61,35 +61,33 @@ def fold_case(text: str) -> str:
     return text.lower() if text.isascii() else text.encode().lower().decode()
 
 
-def count_errors_like_sclite(pairs: Sequence[tuple[str, str]]) -> list[ErrorCounts]:
+def count_errors_like_sclite(references: Sequence[str], hypotheses: Sequence[str]) -> Counts:
     """Count the errors of many pairs of texts; units are code points.
 
     Args:
-        pairs: Reference and hypothesis.
+        references: P texts.
+        hypotheses: The hypothesis of each.
 
     Returns:
-        What sclite counts for each pair, in the same order.
+        ``(4, P)``: length of the reference, substitutions, deletions, insertions, as sclite counts them.
     """
-    counts = [ErrorCounts()] * len(pairs)
-    hard: list[tuple[int, int, int, int]] = []
-    for index, (reference, hypothesis) in enumerate(pairs):
-        n, m = len(reference), len(hypothesis)
-        distance = 0 if reference == hypothesis else Levenshtein.distance(reference, hypothesis)
-        if distance < 2 or not n or not m:  # there is one alignment only
-            counts[index] = ErrorCounts(n, min(distance, 1) if n == m else 0, max(n - m, 0), max(m - n, 0))
-        else:
-            hard.append((4 * distance // 3 // 4, n + m, distance, index))  # alike in width, then in length
-    hard.sort()
+    n, m = (np.fromiter(map(len, texts), np.int64, len(texts)) for texts in (references, hypotheses))
+    if not len(n):
+        return np.zeros((4, 0), np.int64)
+    distances = cpdist(references, hypotheses, scorer=Levenshtein.distance, dtype=np.int64)
+    # of texts at a distance below two, or of which one is empty, there is one alignment only
+    substitutions = ((distances == 1) & (n == m)).astype(np.int64)
+    insertions = np.maximum(m - n, 0)
+    (hard,) = np.nonzero((distances > 1) & (n > 0) & (m > 0))
+    hard = hard[np.lexsort((n[hard] + m[hard], distances[hard] // 3))]  # alike in width, then in length
     for start in range(0, len(hard), _BATCH):
-        batch = sorted(hard[start : start + _BATCH], key=lambda entry: entry[1])
-        indices = [entry[3] for entry in batch]
-        found = _substitutions_and_costs([pairs[i] for i in indices], [entry[2] for entry in batch])
-        for index, substitutions, cost in zip(indices, *found, strict=True):
-            reference, hypothesis = pairs[index]
-            surplus = len(reference) - len(hypothesis)  # deletions less insertions
-            insertions = (cost - SUBSTITUTION * substitutions - GAP * surplus) // (2 * GAP)
-            counts[index] = ErrorCounts(len(reference), substitutions, insertions + surplus, insertions)
-    return counts
+        batch = hard[start : start + _BATCH]
+        batch = batch[np.argsort(n[batch] + m[batch], kind="stable")]
+        pairs = [(references[i], hypotheses[i]) for i in batch.tolist()]
+        substitutions[batch], costs = _substitutions_and_costs(pairs, distances[batch])
+        gaps = costs - SUBSTITUTION * substitutions[batch]
+        insertions[batch] = (gaps - GAP * (n[batch] - m[batch])) // (2 * GAP)
+    return np.stack([n, substitutions, insertions + n - m, insertions])
 
 
 def align_like_sclite(
@@ -134,7 +132,7 @@ def _cost_table(reference: Sequence[str], hypothesis: Sequence[str]) -> list[lis
     return table
 
 
-def _substitutions_and_costs(pairs: Sequence[tuple[str, str]], distances: Sequence[int]) -> tuple[list[int], list[int]]:
+def _substitutions_and_costs(pairs: Sequence[tuple[str, str]], distances: Counts) -> tuple[Counts, Counts]:
     """Align pairs side by side, one anti-diagonal of their tables after the other.
 
     Row k of the state holds, for each pair, the last cell (i, j) that was visited with i - j = k. A step visits the
@@ -149,7 +147,7 @@ def _substitutions_and_costs(pairs: Sequence[tuple[str, str]], distances: Sequen
         Number of substitutions and cost of each pair.
     """
     lengths = np.array([(len(reference), len(hypothesis)) for reference, hypothesis in pairs])
-    surplus, reach = lengths[:, 0] - lengths[:, 1], SUBSTITUTION * np.array(distances)
+    surplus, reach = lengths[:, 0] - lengths[:, 1], SUBSTITUTION * distances
     lowest = -int(((reach - GAP * surplus) // (2 * GAP)).max())
     highest = int(((reach + GAP * surplus) // (2 * GAP)).max())
     sums = lengths.sum(axis=1)
@@ -166,8 +164,7 @@ def _substitutions_and_costs(pairs: Sequence[tuple[str, str]], distances: Sequen
         _step(state[:, first:], rows, units[0][references, first:] != units[1][hypotheses, first:], packing)
         done = np.arange(first, starts[step + 1])
         result[done] = state[surplus[done] - lowest + 1, done]
-    substitutions = result & (packing.rank(1) - 1)
-    return substitutions.tolist(), (result // packing.cost).tolist()
+    return result & (packing.rank(1) - 1), result // packing.cost
 
 
 def _step(state: _Integers, rows: slice, differ: npt.NDArray[np.bool_], packing: _Packing) -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asr_dro.data.config import FILE_NAME as DATA_CONFIG
-from asr_dro.data.data_dir import files_of, read_data_dir
+from asr_dro.data.data_dir import files_of, read_data_dir, read_two_columns
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
 from asr_dro.scoring.files import read_scores, write_scores_table, write_trn, write_utterances
 
+if TYPE_CHECKING:
+    from asr_dro.data.config import DataConfig
+    from asr_dro.scoring.material import Material
+
 logger = logging.getLogger(__name__)
 
-VERSION = "4"  # raise it when the same inputs would give other outputs
+VERSION = "5"  # raise it when the same inputs would give other outputs
 OUTPUTS = ("hyp.trn", "ref.trn", "utterances.tsv", "scores.tsv", "scores.json")
 FIRST_SPLITS = ("dev", "test")  # shown in this order, before any other
 
@@ -64,6 +71,33 @@ def score_all(data_dir: Path, decode_dir: Path) -> list[SplitScores]:
     return [score_split(data_dir / split, decode_dir / split) for split in find_decoded_splits(decode_dir)]
 
 
+def align_all(data_dir: Path, decode_dir: Path) -> list[Path]:
+    """Write the alignment of every utterance of every decoded split to ``alignments.pra``.
+
+    Not part of each scoring: it takes longer than all the rest, and the file is three times as long as its texts.
+
+    Args:
+        data_dir: The prepared set, with one folder per split.
+        decode_dir: ``exp/<tag>/decode_<decode>``.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: If references and hypotheses do not belong together, or the set has no text.
+    """
+    from asr_dro.scoring.alignments import FILE_NAME, write_alignments
+
+    written = []
+    for split in find_decoded_splits(decode_dir):
+        material = _read(data_dir / split, decode_dir / split)[1]
+        if not material.has_text:
+            raise UserError(f"{data_dir}: its task is {material.task}: there is no text to align")
+        written.append(decode_dir / split / FILE_NAME)
+        write_alignments(written[-1], material.utterances)
+    return written
+
+
 def score_split(data_dir: Path, decode_dir: Path) -> SplitScores:
     """Score one split.
 
@@ -78,7 +112,8 @@ def score_split(data_dir: Path, decode_dir: Path) -> SplitScores:
     scores = read_scores(decode_dir / "scores.json")
     if scores and scores.get("made_from") == made_from and all((decode_dir / name).exists() for name in OUTPUTS):
         return SplitScores(decode_dir.name, scores, is_new=False)
-    scores = _write(data_dir, decode_dir, made_from)
+    with _without_collector():
+        scores = _write(data_dir, decode_dir, made_from)
     logger.info("scored %d utterances of %s -> %s", scores["n_utterances"], data_dir, decode_dir / "scores.json")
     return SplitScores(decode_dir.name, scores, is_new=True)
 
@@ -90,24 +125,47 @@ def input_fingerprint(data_dir: Path, decode_dir: Path) -> str:
     return content_fingerprint(files, version=VERSION)
 
 
-def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
-    """Align, summarise and write all files of one split."""
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep Python from looking for cycles: there are none, and it takes a seventh of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read(data_dir: Path, decode_dir: Path) -> tuple[DataConfig, Material]:
+    """Read references and hypotheses of one split and count errors."""
     # Here, not above: a run that has nothing to do must not pay for the imports.
     from asr_dro.data.tokens import config_of_set
-    from asr_dro.scoring.bootstrap import intervals_of_scores, warn_about_few_units
-    from asr_dro.scoring.hypotheses import check_one_to_one, read_hypotheses
-    from asr_dro.scoring.scores import score_utterances, summarise
+    from asr_dro.scoring.hypotheses import check_one_to_one, split_language_tag
+    from asr_dro.scoring.material import Material
+    from asr_dro.scoring.scores import score_utterances
 
     config = config_of_set(data_dir.parent)
     references = read_data_dir(data_dir)
-    hypotheses = read_hypotheses(decode_dir / "text")
-    check_one_to_one((source.utt_id for source in references), hypotheses, where=str(decode_dir / "text"))
+    lines = read_two_columns(decode_dir / "text")
+    check_one_to_one((source.utt_id for source in references), lines, where=str(decode_dir / "text"))
+    hypotheses = {utt: split_language_tag(line) for utt, line in lines.items()}
     utterances = score_utterances(references, hypotheses, task=config.task)
-    corpus = data_dir.parent.resolve().name
+    return config, Material(utterances, lines, config.task, data_dir.parent.resolve().name)
+
+
+def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
+    """Align, summarise and write all files of one split."""
+    from asr_dro.scoring.bootstrap import intervals_of_scores, warn_about_few_units
+    from asr_dro.scoring.profiles import score_profiles
+    from asr_dro.scoring.scores import summarise
+
+    config, material = _read(data_dir, decode_dir)
+    utterances, corpus = material.utterances, material.corpus
     summary = summarise(utterances, task=config.task, profile=config.text, corpus=corpus)
     intervals = intervals_of_scores(utterances, task=config.task, corpus=corpus)
     warn_about_few_units(intervals["unit"], str(decode_dir))
-    scores = {**summary, "intervals": intervals, "made_from": made_from}
+    scores = {**summary, "intervals": intervals, "profiles": score_profiles(material), "made_from": made_from}
     if config.task != "lid":
         _warn_about_empty(scores)
     (decode_dir / "scores.json").unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last

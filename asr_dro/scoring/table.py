@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from asr_dro.data.languages import languages
+from asr_dro.scoring.summaries import N_WORST
 
 NAME_WIDTH = 24
 
 
 def format_table(scores: dict[str, Any], *, title: str) -> str:
     """Lay out the scores of one split for the terminal; percent with one decimal.
+
+    The worst language comes last, next to the summary: that is what a terminal still shows of 143 rows.
 
     Args:
         scores: What ``scores.json`` holds.
@@ -27,15 +31,71 @@ def format_table(scores: dict[str, Any], *, title: str) -> str:
         f"{title}: {len(counts)} languages, {scores['n_utterances']} utterances",
         _row("language", "CER %", "WER %", "LID %", "utterances"),
     ]
-    for language in cer["by_language"]:
+    for language in _from_best_to_worst(
+        cer if cer["worst_language"] else lid, best=min if cer["worst_language"] else max
+    ):
         values = [percent(metric["by_language"][language]) for metric in (cer, wer, lid)]
         mark = f"  <- worst {measure}" if language == worst and len(counts) > 1 else ""
         label = f"{language}  {language_name(language)}".rstrip()
         lines.append(_row(label, *values, str(counts[language]["n_utterances"])) + mark)
-    lines.append(_row("mean of languages", *(percent(metric["mean"]) for metric in (cer, wer, lid)), ""))
-    lines.append(_row("sd over languages", *(percent(metric["sd"]) for metric in (cer, wer, lid)), ""))
-    lines.append(_row("all utterances (micro)", *(percent(metric["micro"]) for metric in (cer, wer, lid)), ""))
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(line.rstrip() for line in [*lines, *_summary(scores)]) + "\n"
+
+
+def format_profile(scores: dict[str, Any], name: str) -> str:
+    """Lay out what one metric profile says, one number per line; languages are left to ``scores.json``.
+
+    Args:
+        scores: What ``scores.json`` holds.
+        name: The profile.
+
+    Returns:
+        Lines with a final line break; rates in percent with two decimals.
+    """
+    lines = [f"  profile {name}"]
+    for key, value in _flat(scores["profiles"][name]):
+        shown = percent(value, 2) + " %" if isinstance(value, float) else "-" if value is None else str(value)
+        lines.append(f"    {key:<28} {shown:>10}")
+    return "\n".join(lines) + "\n"
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            if not key.startswith("by_"):
+                yield from _flat(value, f"{prefix}{key} ")
+        else:
+            yield prefix + key, value
+
+
+def _from_best_to_worst(metric: dict[str, Any], *, best: Callable[..., Any]) -> list[str]:
+    """Order languages by their number, those without one at the end."""
+    rates = metric["by_language"]
+    known = sorted((name for name in rates if rates[name] is not None), key=rates.__getitem__, reverse=best is max)
+    return known + [name for name in rates if rates[name] is None]
+
+
+def _summary(scores: dict[str, Any]) -> Iterator[str]:
+    """Yield the rows that compare languages, with the interval of the CER where it is known."""
+    metrics = [scores[name] for name in ("cer", "wer", "lid_accuracy")]
+    n_worst = metrics[0].get("n_worst15") or metrics[2].get("n_worst15")
+    labels = {
+        "mean": "mean of languages",
+        "sd": "sd over languages",
+        "worst15": f"mean of the worst {n_worst}",
+        "best": "best language",
+        "worst": "worst language",
+        "micro": "all utterances (micro)",
+    }
+    if len(scores["counts"]["by_language"]) <= N_WORST:
+        del labels["worst15"]  # it is the mean
+    intervals = scores.get("intervals") or {}
+    for key, label in labels.items():
+        if all(key in metric for metric in metrics):  # older scores lack some
+            interval = (intervals.get("cer") or {}).get(key)
+            note = f"  CER {percent(interval[0])} to {percent(interval[1])}" if interval else ""
+            yield _row(label, *(percent(metric[key]) for metric in metrics), "") + note
+    if intervals.get("cer"):
+        yield f"  CER a to b: {percent(intervals['level'], 0)} % bootstrap interval"
 
 
 def percent(fraction: float | None, decimals: int = 1) -> str:

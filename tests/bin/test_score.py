@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from asr_dro.bin.score import main
+from asr_dro.bin.score import PROFILE_NAMES, main
 from asr_dro.data.data_dir import Utterance, write_data_dir
+from asr_dro.errors import UserError
+from asr_dro.scoring.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,3 +84,17 @@ def test_help_needs_no_library(tmp_path: Path) -> None:
     done = run("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "--decode" in done.stdout
+
+
+def test_profiles_and_alignments_are_given_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, exp = write_run(tmp_path)
+    main(["--data", str(data), "--exp", str(exp)])
+    assert "  profile " not in capsys.readouterr().out
+    main(["--data", str(data), "--exp", str(exp), "--profile", "challenge2025", "ml_superb", "--alignments"])
+    shown = capsys.readouterr().out
+    assert shown.count("profile challenge2025") == shown.count("profile ml_superb") == 2
+    alignments = (exp / "decode_greedy" / "test" / "alignments.pra").read_text(encoding="utf-8")
+    assert "HYP:  gracia  \nEval: S       \n" in alignments
+    with pytest.raises(UserError, match="--profile sclite: there is no such profile; there are ml_superb, "):
+        main(["--data", str(data), "--exp", str(exp), "--profile", "sclite", "wer_basic"])
+    assert tuple(PROFILES) == PROFILE_NAMES

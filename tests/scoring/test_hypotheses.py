@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +10,6 @@ from asr_dro.scoring.hypotheses import (
     Hypothesis,
     check_one_to_one,
     format_hypothesis,
-    read_hypotheses,
     split_language_tag,
 )
 
@@ -56,24 +53,6 @@ def test_the_mark_of_no_language_is_written_only_where_it_is_needed() -> None:
     assert format_hypothesis(None, "hyvää [x]") == "hyvää [x]"
     assert format_hypothesis(None, "[x] hyvää") == "[] [x] hyvää"
     assert format_hypothesis("fin", "") == "[fin]"
-
-
-def test_lines_may_lack_tag_or_text(tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text("a [fin] x\u2028y\nb\nc [spa]\nd  \n", encoding="utf-8")
-    assert read_hypotheses(path) == {
-        "a": Hypothesis("x y", "fin"),  # U+2028 is white space, not the end of a line
-        "b": Hypothesis("", None),
-        "c": Hypothesis("", "spa"),
-        "d": Hypothesis("", None),
-    }
-
-
-def test_an_utterance_twice_is_refused_with_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text("a [fin] x\nb [fin] x\na [fin] x\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"text:3: a "):
-        read_hypotheses(path)
 
 
 def test_missing_and_surplus_utterances_are_named() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_dro.errors import UserError
-from asr_dro.scoring.challenge2025 import utterance_rate
+from asr_dro.scoring.challenge2025 import utterance_rates
 from asr_dro.scoring.ml_superb import merged_corpus, recognised_tag
 from asr_dro.scoring.profiles import PROFILES, score_profiles
 from tests.scoring.golden import Row, golden_rows, golden_scores, material_of
@@ -103,12 +103,12 @@ def test_wer_basic_is_jiwer() -> None:
     ],
 )
 def test_challenge_rates_computed_by_hand(reference: str, hypothesis: str, language: str, rate: float | None) -> None:
-    assert utterance_rate(reference, hypothesis, language) == rate
+    assert utterance_rates([reference], [hypothesis], [language]) == [rate]
 
 
 @given(st.text(), st.text(alphabet="aB \u00a0.!é", max_size=12))
 def test_challenge_rates_agree_with_jiwer(reference: str, hypothesis: str) -> None:
-    rate = utterance_rate(f"[eng] {reference}", f"[eng] {hypothesis}", "eng")
+    (rate,) = utterance_rates([f"[eng] {reference}"], [f"[eng] {hypothesis}"], ["eng"])
     strip = dict.fromkeys(map(ord, string.punctuation.translate(dict.fromkeys(map(ord, "$+<=>^`|~")))))
     if not reference.isascii():
         return

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -45,7 +46,14 @@ def test_files_of_a_scored_split(folders: tuple[Path, Path]) -> None:
     rows = read_tsv(out / "utterances.tsv")
     assert tuple(rows[0]) == UTTERANCE_COLUMNS
     assert rows[0] == {
-        **{"utt_id": "fin-1-a", "language": "fin", "group": "fin", "speaker": "fin-1", "duration_s": "1.5"},
+        **{
+            "utt_id": "fin-1-a",
+            "language": "fin",
+            "corpus": "",
+            "group": "fin",
+            "speaker": "fin-1",
+            "duration_s": "1.5",
+        },
         **{"wav": "data/fin-1-a.flac", "reference": "hyvää päivää", "hypothesis": "hyvää päivä"},
         **{"hypothesis_language": "fin", "ref_chars": "12", "char_sub": "0", "char_del": "1", "char_ins": "0"},
         **{"ref_words": "2", "word_sub": "1", "word_del": "0", "word_ins": "0"},
@@ -163,3 +171,48 @@ def test_dev_and_test_come_first(tmp_path: Path) -> None:
 def test_nothing_decoded_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run stage 5"):
         stage.find_decoded_splits(tmp_path / "decode_greedy")
+
+
+def test_corpora_are_scored_where_the_set_knows_them(folders: tuple[Path, Path]) -> None:
+    data, decode = folders
+    (before,) = stage.score_all(data, decode)
+    assert list(before.scores["by_corpus"]) == ["data set"]  # an older set is one corpus, named after it
+    (data / "test" / "utt2corpus").write_text("fin-1-a mls\nfin-2-b fleurs\nspa-1-c mls\n", encoding="utf-8")
+    (after,) = stage.score_all(data, decode)
+    assert after.is_new
+    assert {name: values["n_utterances"] for name, values in after.scores["by_corpus"].items()} == {
+        "fleurs": 1,
+        "mls": 2,
+    }
+    assert after.scores["macro_corpus"]["cer"]["by_language"]["fin"] == (1 / 12 + 6 / 6) / 2
+    assert after.scores["cer"] == before.scores["cer"]
+    assert after.scores["profiles"]["ml_superb2"]["all"]["by_language_and_corpus"]["fin"].keys() == {"fleurs", "mls"}
+
+
+def test_profiles_see_the_lines_as_they_are(folders: tuple[Path, Path]) -> None:
+    (result,) = stage.score_all(*folders)
+    profiles = result.scores["profiles"]
+    assert list(profiles) == ["ml_superb", "ml_superb2", "challenge2025", "wer_basic"]
+    assert profiles["ml_superb"]["all"]["reference_length"] == 12 + 6 + 11 + 3  # the space behind each tag
+    assert profiles["ml_superb"]["all"]["deletions"] == 1 + 6 + 1  # with that of a hypothesis that is empty
+    assert profiles["wer_basic"]["micro"] == result.scores["wer"]["micro"]
+
+
+def test_pythons_collector_is_left_as_it_was(folders: tuple[Path, Path]) -> None:
+    assert gc.isenabled()
+    stage.score_all(*folders)
+    assert gc.isenabled()
+    (folders[1] / "test" / "text").write_text("", encoding="utf-8")
+    with pytest.raises(UserError):
+        stage.score_all(*folders)
+    assert gc.isenabled()
+
+
+def test_alignments_are_of_every_utterance(folders: tuple[Path, Path]) -> None:
+    data, decode = folders
+    (path,) = stage.align_all(data, decode)
+    assert path == decode / "test" / "alignments.pra"
+    assert "id: (fin-1-a)\nScores: (#C #S #D #I) 1 1 0 0\n" in path.read_text(encoding="utf-8")
+    (data / "data.yaml").write_text("task: lid\n")
+    with pytest.raises(UserError, match="its task is lid: there is no text to align"):
+        stage.align_all(data, decode)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from asr_dro.scoring.table import format_table, percent
+from typing import Any
+
+from asr_dro.scoring.summaries import summarise_values
+from asr_dro.scoring.table import format_profile, format_table, percent
 
 SCORES = {
     "cer": {
@@ -57,3 +60,50 @@ def test_columns_stay_aligned_whatever_the_name() -> None:
 
 def test_percent_keeps_one_decimal() -> None:
     assert [percent(value) for value in (0.0, 0.12345, 1.0, None)] == ["0.0", "12.3", "100.0", "-"]
+
+
+def many(n_languages: int) -> dict[str, Any]:
+    names = [f"l{n:02}" for n in range(n_languages)]
+    rates = summarise_values({name: n / 100 for n, name in enumerate(names)}, key="language")
+    metric = {**rates, "micro": 0.05}
+    accuracy = {"micro": 0.9, **summarise_values(dict.fromkeys(names, 0.9), key="language", worst=min)}
+    return {
+        "cer": metric,
+        "wer": metric,
+        "lid_accuracy": accuracy,
+        "n_utterances": n_languages,
+        "counts": {"by_language": {name: {"n_utterances": 1} for name in names}},
+    }
+
+
+def test_the_worst_languages_stand_next_to_the_summary() -> None:
+    lines = format_table(many(20), title="test").splitlines()
+    assert [line.split()[0] for line in lines[2:22]] == [f"l{n:02}" for n in range(20)]
+    assert lines[21].endswith("<- worst CER")
+    summary = {line[:26].strip(): line[26:].split() for line in lines[22:]}
+    assert summary["mean of languages"] == ["9.5", "9.5", "90.0"]
+    assert summary["mean of the worst 15"] == ["12.0", "12.0", "90.0"]
+    assert summary["best language"] == ["0.0", "0.0", "90.0"]
+    assert summary["worst language"] == ["19.0", "19.0", "90.0"]
+    assert not any("worst 15" in line for line in format_table(many(15), title="test").splitlines())  # it is the mean
+
+
+def test_intervals_stand_beside_the_numbers_they_are_of() -> None:
+    intervals = {"level": 0.95, "cer": {"mean": [0.08, 0.11], "worst": [0.17, 0.25], "sd": None}}
+    lines = format_table({**many(3), "intervals": intervals}, title="test").splitlines()
+    assert next(line for line in lines if "mean of languages" in line).endswith("CER 8.0 to 11.0")
+    assert next(line for line in lines if "worst language" in line).endswith("CER 17.0 to 25.0")
+    assert " to " not in next(line for line in lines if "sd over" in line)
+    assert lines[-1] == "  CER a to b: 95 % bootstrap interval"
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_profile_is_shown_without_its_languages() -> None:
+    profile = {"all": {"cer": 0.12345, "n": 7, "by_language": {"fin": 0.1}}, "worst_language": "fin", "sd": None}
+    assert format_profile({"profiles": {"x": profile}}, "x").splitlines() == [
+        "  profile x",
+        "    all cer                         12.35 %",
+        "    all n                                 7",
+        "    worst_language                      fin",
+        "    sd                                    -",
+    ]

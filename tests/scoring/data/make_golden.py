@@ -50,10 +50,10 @@ def run_sclite(sclite: str, folder: Path) -> str:
     command = [
         sclite,
         "-r",
-        folder / "ref.trn",
+        str(folder / "ref.trn"),
         "trn",
         "-h",
-        folder / "hyp.trn",
+        str(folder / "hyp.trn"),
         "trn",
         "-i",
         "rm",
@@ -120,7 +120,7 @@ def language_identification(local: Path, folder: Path, texts: dict[str, dict[str
     for name, of_name in texts.items():
         (folder / name).write_text("".join(f"{utt} {text}\n" for utt, text in of_name.items()), encoding="utf-8")
     pairs = [line.split("\t")[:2] for line in split_results.lid_parse(folder / "ref", folder / "hyp")]
-    return sum(expected == found for expected, found in pairs) / len(pairs)
+    return float(sum(expected == found for expected, found in pairs) / len(pairs))
 
 
 def main() -> None:
