@@ -39,7 +39,8 @@ def test_only_what_is_an_interval_is_one(scores: dict[str, Any], found: tuple[fl
 
 def test_what_intervals_rest_on() -> None:
     nothing = {"unit": "", "few": [], "worst_share": []}
-    for scores in ({}, {"intervals": None}, {"intervals": {"unit": "speaker"}}, {"intervals": {"cer": [], "unit": []}}):
+    odd: list[dict[str, Any]] = [{}, {"intervals": None}, {"intervals": {"unit": "speaker"}}]
+    for scores in [*odd, {"intervals": {"cer": [], "unit": []}}]:
         assert about_intervals(scores, "cer") == nothing
         assert level_of(scores) == 0.95
     units = {"fin": {"unit": "utterance", "n": 9}, "spa": {"unit": "speaker", "n": 3}}
