@@ -30,6 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
     add("folders", nargs="*", type=Path, metavar="FOLDER", help="searched at any depth (default: exp)")
     add("--split", action="append", metavar="NAME", help="split to report; may be repeated (default: test)")
     add("--decode", metavar="NAME", help="report this decoding only (default: all)")
+    add("--jobs", type=Path, metavar="FILE", help="TSV with a column tag: these experiments only, begun or not")
     add(
         "--by",
         default="worst_cer",
@@ -68,6 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         roots=arguments.folders or [Path("exp")],
         splits=arguments.split or ["test"],
         decode=arguments.decode,
+        jobs=arguments.jobs,
         metric=arguments.by,
         pool_seeds=arguments.pool_seeds,
         best_on_dev=arguments.best_on_dev,

@@ -10,16 +10,17 @@ from pathlib import Path
 
 from asr_dro.collecting.choosing import DEV, METRIC_NAMES, best_on_dev, pool_seeds, sort_entries
 from asr_dro.collecting.entries import Entry, read_entries
-from asr_dro.collecting.find import find_experiments
+from asr_dro.collecting.find import Place, find_experiments
 from asr_dro.collecting.page import format_html
 from asr_dro.collecting.published import Figure, read_published
-from asr_dro.collecting.runs import read_run
+from asr_dro.collecting.runs import Run, read_run
 from asr_dro.collecting.settings import add_settings
-from asr_dro.collecting.state import SCORED
+from asr_dro.collecting.state import NOT_BEGUN, SCORED
 from asr_dro.collecting.tables import Table, entry_tables, published_table
 from asr_dro.collecting.terminal import WIDTH, format_terminal
 from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_open
+from asr_dro.scoring.files import read_tsv
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Options:
         roots: Folders to search.
         splits: Splits to report.
         decode: The only decoding to report; all by default.
+        jobs: List of jobs (TSV with a column ``tag``): only its experiments, also those that have no folder yet.
         metric: What rows are sorted, and hyper-parameters chosen, by.
         pool_seeds: One row for the seeds of a configuration.
         best_on_dev: Only the hyper-parameters that were best on dev.
@@ -46,6 +48,7 @@ class Options:
     roots: Sequence[Path]
     splits: Sequence[str] = ("test",)
     decode: str | None = None
+    jobs: Path | None = None
     metric: str = "worst_cer"
     pool_seeds: bool = False
     best_on_dev: bool = False
@@ -64,8 +67,8 @@ def collect(options: Options) -> list[Entry]:
         raise UserError("--best-on-dev chooses on dev, so it cannot report dev; give another --split")
     splits = list(dict.fromkeys([*options.splits, *([DEV] if options.best_on_dev else [])]))
     entries = []
-    for place in find_experiments(options.roots):
-        entries += read_entries(read_run(place), splits, options.decode)
+    for run in find_runs(options):
+        entries += read_entries(run, splits, options.decode)
     if options.decode is not None and not any(entry.decode for entry in entries):
         raise UserError(f"--decode {options.decode}: no experiment has a folder decode_{options.decode}")
     entries = add_settings(entries)
@@ -74,6 +77,26 @@ def collect(options: Options) -> list[Entry]:
     if options.pool_seeds:
         entries = pool_seeds(entries)
     return sort_entries(entries, options.metric)
+
+
+def find_runs(options: Options) -> list[Run]:
+    """Read the experiments, of a list of jobs where there is one.
+
+    Raises:
+        UserError: If there is no experiment, or the list cannot be read.
+    """
+    if options.jobs is None:
+        return [read_run(place) for place in find_experiments(options.roots)]
+    tags = dict.fromkeys(row["tag"] for row in read_tsv(options.jobs, ("tag",)))
+    roots = [root for root in options.roots if root.is_dir()]  # none of the jobs may have begun
+    try:
+        places = find_experiments(roots)
+    except UserError:
+        places = []
+    runs = [read_run(place) for place in places if place.tag in tags]
+    begun = {run.tag for run in runs}
+    first = options.roots[0]
+    return runs + [Run(Place(first, first / tag), state=NOT_BEGUN) for tag in tags if tag not in begun]
 
 
 def write_collection(options: Options) -> None:

@@ -35,7 +35,7 @@ class Column:
 def _seeds(entry: Entry) -> Cell:
     known = [seed for seed in entry.seeds if seed is not None]
     if len(entry.seeds) > 1:
-        return Cell(_unbroken(f"n = {len(entry.seeds)}"), float(len(entry.seeds)))
+        return Cell(unbroken(f"n = {len(entry.seeds)}"), float(len(entry.seeds)))
     return Cell(str(known[0]), float(known[0])) if known else Cell()
 
 
@@ -58,7 +58,7 @@ def _hours(value: float | None) -> Cell:
     return Cell(f"{value:.3g}" if value < 100 else f"{value:.0f}", value)
 
 
-def _unbroken(text: str) -> str:
+def unbroken(text: str) -> str:
     """Keep a text in one line: a terminal breaks heads of numbers at their spaces, a browser any text."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
@@ -72,17 +72,17 @@ _COLUMNS: tuple[tuple[Column, bool, _Maker], ...] = (
     (Column("Seed"), _ALWAYS, _seeds),
     (Column("Decode"), _ALWAYS, lambda entry: Cell(entry.decode)),
     (Column("CER", is_number=True), _ALWAYS, lambda entry: _percent(entry.values.get("mean_cer"))),
-    (Column(_unbroken("95 %"), is_number=True, rank=2), _ALWAYS, lambda entry: _interval(entry.values.get("mean_cer"))),
+    (Column(unbroken("95 %"), is_number=True, rank=2), _ALWAYS, lambda entry: _interval(entry.values.get("mean_cer"))),
     (Column("SD", is_number=True), _WIDE, lambda entry: _percent(entry.values.get("sd_cer"))),
     (Column("Worst", is_number=True), _ALWAYS, lambda entry: _percent(entry.values.get("worst_cer"))),
     (Column("Which"), _ALWAYS, lambda entry: Cell(entry.worst_language)),
-    (Column(_unbroken("Worst 95 %"), is_number=True), _WIDE, lambda entry: _interval(entry.values.get("worst_cer"))),
+    (Column(unbroken("Worst 95 %"), is_number=True), _WIDE, lambda entry: _interval(entry.values.get("worst_cer"))),
     (Column("W15", is_number=True, rank=3), _ALWAYS, lambda entry: _percent(entry.values.get("worst15_cer"))),
     (Column("WER", is_number=True, rank=4), _ALWAYS, lambda entry: _percent(entry.values.get("mean_wer"))),
     (Column("LID", is_number=True), _ALWAYS, lambda entry: _percent(entry.values.get("lid_accuracy"))),
-    (Column(_unbroken("Audio h"), is_number=True, rank=5), _ALWAYS, lambda entry: _hours(entry.run.audio_h)),
-    (Column(_unbroken("GPU h"), is_number=True), _ALWAYS, lambda entry: _hours(entry.run.gpu_h)),
-    (Column(_unbroken("CPU h"), is_number=True, rank=6), _ALWAYS, lambda entry: _hours(entry.run.cpu_h)),
+    (Column(unbroken("Audio h"), is_number=True, rank=5), _ALWAYS, lambda entry: _hours(entry.run.audio_h)),
+    (Column(unbroken("GPU h"), is_number=True), _ALWAYS, lambda entry: _hours(entry.run.gpu_h)),
+    (Column(unbroken("CPU h"), is_number=True, rank=6), _ALWAYS, lambda entry: _hours(entry.run.cpu_h)),
     (Column("Experiment"), _WIDE, lambda entry: Cell(entry.run.tag)),
     (Column("Root"), _WIDE, lambda entry: Cell(str(entry.run.place.root))),
     (Column("Commit"), _WIDE, lambda entry: Cell(entry.run.commit)),

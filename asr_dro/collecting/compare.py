@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr_dro.collecting.columns import Cell, Column
-from asr_dro.collecting.entries import DECODE_PREFIX
-from asr_dro.collecting.find import MARKS, Place, choose_experiment, find_experiments
+from asr_dro.collecting.columns import Cell, Column, unbroken
+from asr_dro.collecting.find import DECODE_PREFIX, Place, choose_experiment, find_experiments, is_experiment
 from asr_dro.collecting.tables import Table
 from asr_dro.errors import UserError
 
@@ -25,7 +24,7 @@ SUMMARY_NAMES = {
     "micro": "all utterances",
 }
 METRIC_TITLES = {"cer": "CER", "wer": "WER", "lid": "LID accuracy"}
-_COLUMNS = ("A", "B", "B − A", "95 %", "p")
+_COLUMNS = ("A", "B", *map(unbroken, ("B − A", "95 %")), "p")
 
 
 def find_system(name: str, roots: Sequence[Path], *, split: str, decode: str | None) -> Path:
@@ -48,8 +47,7 @@ def find_system(name: str, roots: Sequence[Path], *, split: str, decode: str | N
         return path
     if path.name.startswith(DECODE_PREFIX) and path.is_dir():
         return _scored(path / split)
-    is_experiment = path.is_dir() and any((path / mark).exists() for mark in MARKS)
-    folder = path if is_experiment else choose_experiment(name, _search(roots, name)).folder
+    folder = path if is_experiment(path) else choose_experiment(name, _search(roots, name)).folder
     if decode is not None:
         return _scored(folder / f"{DECODE_PREFIX}{decode}" / split)
     found = sorted(path.parent for path in folder.glob(f"{DECODE_PREFIX}*/{split}/{UTTERANCES}"))
@@ -101,7 +99,7 @@ def _table(
     title: str, head: str, rows: Iterable[tuple[str, Difference]], *, notes: Sequence[str], holm: bool = False
 ) -> Table:
     columns = [Column(head), *(Column(name, is_number=True) for name in _COLUMNS)]
-    columns += [Column("p (Holm)", is_number=True), Column("")] if holm else []
+    columns += [Column(unbroken("p (Holm)"), is_number=True), Column("")] if holm else []
     cells = []
     for name, one in rows:
         row = [Cell(name), _percent(one.a), _percent(one.b), _percent(one.difference, sign="+")]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asr_dro.collecting.find import DECODE_PREFIX
 from asr_dro.collecting.reading import UnreadableError, finite, mapping, one_line, read_json_object
 from asr_dro.collecting.runs import Run
 from asr_dro.collecting.state import CORRUPT, DECODED, DECODING, FAILED, SCORED
@@ -16,7 +17,6 @@ from asr_dro.experiment import HYPOTHESES
 
 logger = logging.getLogger(__name__)
 
-DECODE_PREFIX = "decode_"
 SCORES = "scores.json"
 # Name of a metric -> where scores.json has it, and where its interval lies below "intervals".
 METRICS = {

@@ -14,7 +14,8 @@ from asr_dro.experiment import FAILURE, TRAIN_CONFIG
 
 logger = logging.getLogger(__name__)
 
-MARKS = frozenset({TRAIN_CONFIG, FAILURE})  # one of them makes a folder an experiment
+MARKS = frozenset({TRAIN_CONFIG, FAILURE})  # one of them, or a decoding, makes a folder an experiment
+DECODE_PREFIX = "decode_"  # of the folders of decodings
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,9 +58,19 @@ def find_experiments(roots: Iterable[Path]) -> list[Place]:
     if not places:
         raise UserError(
             f"no experiment in {', '.join(map(str, roots))}: looked for folders with {TRAIN_CONFIG}, which stage 4 "
-            f"(train) writes, or {FAILURE}"
+            f"(train) writes, {FAILURE}, or a folder {DECODE_PREFIX}<name>"
         )
     return sorted(places)
+
+
+def is_experiment(folder: Path) -> bool:
+    """Tell whether a folder is an experiment."""
+    try:
+        with os.scandir(folder) as entries:
+            names = {entry.name for entry in entries}
+    except OSError:
+        return False
+    return bool(MARKS & names) or any(name.startswith(DECODE_PREFIX) for name in names)
 
 
 def _walk(root: Path, visited: set[tuple[int, int]]) -> Iterator[Path]:
@@ -76,7 +87,7 @@ def _walk(root: Path, visited: set[tuple[int, int]]) -> Iterator[Path]:
         except OSError as error:
             logger.warning("%s cannot be read and is left out (%s)", folder, error.strerror or error)
             continue
-        if MARKS & files:
+        if MARKS & files or any(name.startswith(DECODE_PREFIX) for name in folders):
             yield folder
         else:
             waiting.extend(folder / name for name in folders)

@@ -23,7 +23,8 @@ TRAINING = "training"
 INTERRUPTED = "interrupted"
 FAILED = "failed"
 CONFIGURED = "configured"
-STATES = (SCORED, CORRUPT, DECODED, DECODING, TRAINED, TRAINING, INTERRUPTED, FAILED, CONFIGURED)
+NOT_BEGUN = "not begun"  # on a list of jobs, and nowhere else
+STATES = (SCORED, CORRUPT, DECODED, DECODING, TRAINED, TRAINING, INTERRUPTED, FAILED, CONFIGURED, NOT_BEGUN)
 
 ENDED = -1  # start of a process that has ended and was not waited for
 STOPPED_ON_REQUEST = frozenset({EXIT_TRY_AGAIN, EXIT_INTERRUPTED, 128 + 15})  # exit statuses that are no failures

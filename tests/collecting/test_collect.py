@@ -120,6 +120,16 @@ def test_two_machines_with_the_same_tag(exp: Path, capsys: pytest.CaptureFixture
     assert exp.is_dir()
 
 
+def test_a_list_of_jobs_has_those_that_have_not_begun(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = write(Path("jobs.tsv"), "index\ttag\toptions\n0\tplain_s1\t--seed 1\n1\tnever_s1\t--train-args 'a b'\n")
+    records = json.loads(printed(capsys, "--jobs", str(jobs), str(exp), "--json", "-"))["entries"]
+    assert [(one["tag"], one["state"]) for one in records] == [("plain_s1", "scored"), ("never_s1", "not begun")]
+    records = json.loads(printed(capsys, "--jobs", str(jobs), "later", "--json", "-"))["entries"]
+    assert {one["state"] for one in records} == {"not begun"}
+    with pytest.raises(UserError, match=r"no column tag"):
+        main(["--jobs", str(write(Path("other.tsv"), "name\n"))])
+
+
 def test_chosen_on_dev_says_so_in_every_format(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

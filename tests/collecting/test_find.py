@@ -8,7 +8,7 @@ import pytest
 
 from asr_dro.collecting.find import choose_experiment, find_experiments
 from asr_dro.errors import UserError
-from tests.collecting.experiments import write, write_run
+from tests.collecting.experiments import CER, add_scores, write, write_run
 
 
 def found(*roots: Path) -> list[str]:
@@ -74,6 +74,11 @@ def test_a_run_that_failed_before_its_configuration_is_one(tmp_path: Path) -> No
     write(tmp_path / "x" / "failure.json", "{}")
     write(tmp_path / "environment" / ".lock", "")  # of some other program
     assert found(tmp_path) == [str(tmp_path / "x")]
+
+
+def test_a_copy_of_nothing_but_scores_is_one(tmp_path: Path) -> None:
+    add_scores(tmp_path / "exp" / "x", CER)
+    assert found(tmp_path) == [str(tmp_path / "exp" / "x")]
 
 
 def test_nothing_found_says_what_was_sought(tmp_path: Path) -> None:
