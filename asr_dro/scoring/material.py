@@ -54,11 +54,15 @@ class Material:
             return count_errors_like_sclite([""] * len(self.utterances), [""] * len(self.utterances))
         labels = {utterance.source.language for utterance in self.utterances}
         labels.update(utterance.hypothesis.language or "" for utterance in self.utterances)
-        tag = re.compile("|".join(re.escape(f"[{label}]") for label in sorted(labels - {""})) or r"(?!)")
+        tags = {f"[{label}]" for label in labels - {""}} if self.is_tagged else set()
+        tag = re.compile("|".join(map(re.escape, sorted(tags))) or r"(?!)")
 
         def characters(line: str) -> str:
             text = " ".join(line.split())
-            return fold_case(tag.sub("", text) if self.is_tagged and "[" in text else text)
+            end = text.find("]") + 1
+            if text[:end] in tags and text.find("[", 1) < 0:  # the usual case, without a search for every tag
+                return fold_case(text[end:])
+            return fold_case(tag.sub("", text) if "[" in text else text)
 
         return count_errors_like_sclite(
             [characters(self.tagged_reference(utterance)) for utterance in self.utterances],
