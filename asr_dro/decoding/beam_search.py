@@ -68,7 +68,7 @@ class BeamSearch:
             languages: The utterances' languages.
         """
         logits, frames = self.model.ctc_logits(speech, lengths)
-        return self.search(self._log_probs(logits), frames, languages)
+        return self.search(self.log_probs(logits), frames, languages)
 
     def search(self, log_probs: Tensor, frames: Tensor, languages: Sequence[str]) -> list[list[Found]]:
         """Search in log-probabilities.
@@ -97,12 +97,7 @@ class BeamSearch:
                     found[place].append(self._under(language, one, folding.tags[place, :count]))
         return [self._distinct(sorted(hypotheses, key=lambda one: -one.score)) for hypotheses in found]
 
-    @property
-    def _most(self) -> int:
-        """Hypotheses to ask for: some may have the same text, with a doubled space or in other pieces."""
-        return 1 if self.config.nbest == 1 else self.config.beam_size
-
-    def _log_probs(self, logits: Tensor) -> Tensor:
+    def log_probs(self, logits: Tensor) -> Tensor:
         """Return log-probabilities that the library can search in: a NaN would send it out of bounds."""
         log_probs = logits.log_softmax(dim=-1)
         broken = ~log_probs.amax(dim=-1).isfinite()
@@ -112,6 +107,11 @@ class BeamSearch:
             log_probs[..., self.alphabet.blank][broken] = 0.0
         log_probs[:, :, self.never] = -math.inf
         return log_probs
+
+    @property
+    def _most(self) -> int:
+        """Hypotheses to ask for: some may have the same text, with a doubled space or in other pieces."""
+        return 1 if self.config.nbest == 1 else self.config.beam_size
 
     def _under(self, language: str | None, one: Hypothesis, tags: NDArray[np.float32]) -> Found:
         """Return a hypothesis found under a language, its tag where it is likeliest."""
@@ -163,6 +163,7 @@ class SearchFiles:
         self.config = config
         self.alphabet = alphabet
         self._searches: dict[_Files, PrefixSearch] = {}
+        self._by_language: dict[str | None, PrefixSearch] = {}
 
     def check(self, languages: Sequence[str | None]) -> None:
         """Read all files, and load them if they are the same for all languages; others are loaded when needed.
@@ -184,10 +185,12 @@ class SearchFiles:
 
     def search_of(self, language: str | None) -> PrefixSearch:
         """Return the search under a language; None: under none in particular."""
-        files = self._files_of(language)
-        if files not in self._searches:
-            self._searches[files] = self._build(files)
-        return self._searches[files]
+        if language not in self._by_language:
+            files = self._files_of(language)
+            if files not in self._searches:
+                self._searches[files] = self._build(files)
+            self._by_language[language] = self._searches[files]
+        return self._by_language[language]
 
     def _files_of(self, language: str | None) -> _Files:
         names = [name.replace(LANGUAGE_IN_PATH, language or "") for name in (self.config.lm, self.config.word_list)]

@@ -66,6 +66,9 @@ class PrefixSearch:
         config: Widths and weights.
         lm: KenLM over tokens, or over ``words`` if there are any; None: no language model.
         words: The only words that may be written; empty: any.
+
+    Attributes:
+        decoder: The library's.
     """
 
     def __init__(self, alphabet: Alphabet, config: DecodeConfig, *, lm: Any = None, words: Sequence[str] = ()) -> None:
@@ -75,13 +78,13 @@ class PrefixSearch:
         self._limited = bool(words)
         self._crowd = 0
         if not words:
-            self._decoder = _free_decoder(alphabet, config, lm or flashlight.ZeroLM(), config.lm_weight if lm else 0.0)
+            self.decoder = _free_decoder(alphabet, config, lm or flashlight.ZeroLM(), config.lm_weight if lm else 0.0)
         elif alphabet.has_pieces:
             self._lm = _WordsOfPieces(alphabet, config, lm, words)
             self._crowd = config.tokens_per_frame + 1  # with the blank, see _with_blank
-            self._decoder = _free_decoder(alphabet, replace(config, tokens_per_frame=self._crowd), self._lm, 1.0)
+            self.decoder = _free_decoder(alphabet, replace(config, tokens_per_frame=self._crowd), self._lm, 1.0)
         else:
-            self._decoder = _word_decoder(alphabet, config, lm or flashlight.ZeroLM(), words, has_lm=lm is not None)
+            self.decoder = _word_decoder(alphabet, config, lm or flashlight.ZeroLM(), words, has_lm=lm is not None)
             # Words are spelt with the space after them; this frame lets the last one have it too.
             self._last_frame = np.full((1, len(alphabet.tokens)), _UNFINISHED, dtype=np.float32)
             self._last_frame[0, alphabet.tokens.index(SPACE)] = 0.0
@@ -100,7 +103,7 @@ class PrefixSearch:
         if not frames:
             return [Hypothesis([], 0.0)]
         assert log_probs.dtype == np.float32 and log_probs.flags.c_contiguous and size == len(self.alphabet.tokens)
-        decoder = self._decoder
+        decoder = self.decoder
         log_probs = self._with_blank(log_probs) if self._crowd else log_probs
         if self._last_frame is None:
             results = decoder.decode(log_probs.ctypes.data, frames, size)

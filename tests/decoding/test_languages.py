@@ -181,6 +181,13 @@ def test_the_n_best_of_several_languages_are_the_best_of_all(seed: int, tried: i
         assert stop == start + 1 and start == log_probs[:, own].argmax()
 
 
+def test_of_equal_paths_the_language_with_the_likelier_tag_wins(tmp_path: Path) -> None:
+    for tags, language in (({FIN: 0.3, KAT: 0.2}, "fin"), ({FIN: 0.2, KAT: 0.3}, "kat")):
+        logits = logits_of([{0: 0.4, **tags}, {3: 0.9}])  # the blank is best, whatever the tag
+        (found,) = run("greedy", setup_of(TOKENS, {"search": "greedy", "languages": 2}, tmp_path, logits), 2, "?")
+        assert (found.language, decode(found.tokens, TOKENS)) == (language, (None, "a"))
+
+
 def test_tokens_of_languages_are_those_of_their_training_transcripts(tmp_path: Path) -> None:
     data_set = write_set(tmp_path, {"fin": ["[fin] a", "[fin] a <space> a"], "kat": ["[kat] b"]})
     assert read_language_tokens(data_set, TOKENS) == {"fin": [2, 3, FIN], "kat": [4, KAT]}
@@ -256,8 +263,10 @@ def test_frames_that_are_no_numbers_count_as_blank(tmp_path: Path, caplog: pytes
     logits = logits_of([{FIN: 0.9}, {3: 0.9}, {4: 0.9}, {4: 0.9}])
     logits[0, 1] = math.nan
     logits[0, 2, 4] = math.inf
+    setup = setup_of(TOKENS, {"search": "beam"}, tmp_path, logits)
     with caplog.at_level(logging.WARNING):
-        (found,) = run("beam", setup_of(TOKENS, {"search": "beam"}, tmp_path, logits), 4, "?")
+        (found,) = run("beam", setup, 4, "?")
+    assert not beam_search.BeamSearch(setup).log_probs(logits).isnan().any()  # the library would compare them
     assert decode(found.tokens, TOKENS) == ("fin", "b")
     assert found.frames == [(0, 1), (3, 4)]
     assert "not finite in 2 frames" in caplog.text
