@@ -11,7 +11,7 @@ import numpy as np
 
 from asr_dro.errors import UserError
 from asr_dro.scoring.outcomes import METRICS, Outcomes, named, outcomes_of
-from asr_dro.scoring.resampled_rates import freedom_of_mean, grouped_sums, over_languages, percentiles, rates_of
+from asr_dro.scoring.resampled_rates import freedom_of_mean, grouped_sums, percentiles, rates_of
 from asr_dro.scoring.resampling import (
     CORPUS,
     FEW_UNITS,
@@ -158,7 +158,14 @@ def _intervals(
         drawn = rates_of(*grouped_sums(strata, sums, rated, place).transpose(1, 0, 2))
         at_first = rates_of(*grouped_sums(strata, observed, rated, place).transpose(1, 0, 2))
         freedom = strata.freedom(rated, place)
-        over |= intervals_over_languages(drawn, at_first, freedom, lowest_is_worst=lowest_is_worst, level=level)
+        over |= intervals_over_languages(
+            drawn,
+            at_first,
+            freedom,
+            ends=[by[name] for name in rated],
+            lowest_is_worst=lowest_is_worst,
+            level=level,
+        )
         micro = rates_of(*sums.sum(axis=0))[None]
         over["micro"] = percentiles(micro, level, [freedom_of_mean(drawn, freedom)])[0]
         about_worst = _about_the_worst(drawn, at_first, rated, lowest_is_worst=lowest_is_worst)
@@ -174,12 +181,10 @@ def _by_name(strata: Strata, sums: Floats, place: int, level: float) -> dict[str
 
 def _about_the_worst(drawn: Floats, observed: Floats, names: Sequence[str], *, lowest_is_worst: bool) -> dict[str, Any]:
     """Say how sure it is which language is the worst, and how much too high the worst rate is for being the worst."""
-    worst = over_languages(drawn, lowest_is_worst=lowest_is_worst)["worst"]
-    at_first = over_languages(observed, lowest_is_worst=lowest_is_worst)["worst"]
-    return {
-        "worst_share": _shares_of_worst(-drawn if lowest_is_worst else drawn, names),
-        "worst_bias": float(np.nanmean(worst) - at_first[0]),
-    }
+    sign = -1.0 if lowest_is_worst else 1.0
+    worst = np.where(np.isnan(drawn), -np.inf, sign * drawn).max(axis=0)
+    bias = worst[np.isfinite(worst)].mean() - (sign * observed).max()
+    return {"worst_share": _shares_of_worst(sign * drawn, names), "worst_bias": float(sign * bias)}
 
 
 def _shares_of_worst(rates: Floats, languages: Sequence[str]) -> dict[str, float]:

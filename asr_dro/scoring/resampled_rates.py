@@ -147,6 +147,18 @@ def widened_p(p: float, freedom: float) -> float:
     return 2 * t_cdf(NORMAL.inv_cdf(p / 2), freedom)
 
 
+def variances(rates: Floats) -> Floats:
+    """Return the variance of each row over the resamples that have a rate; 0 where none has."""
+    found: Floats
+    if np.isnan(rates).any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = np.nan_to_num(np.nanvar(rates, axis=1))
+    else:
+        found = rates.var(axis=1)
+    return found
+
+
 def freedom_of_mean(rates: Floats, freedom: Sequence[float]) -> float:
     """Return the degrees of freedom of a mean over languages (Satterthwaite 1946).
 
@@ -154,7 +166,6 @@ def freedom_of_mean(rates: Floats, freedom: Sequence[float]) -> float:
         rates: Resampled rates, ``(G, B)``.
         freedom: Degrees of freedom of each language.
     """
-    variances = np.nan_to_num(np.nanvar(rates, axis=1))
-    known = [(v, max(f, 1.0)) for v, f in zip(variances, freedom, strict=True) if v > 0]
+    known = [(v, max(f, 1.0)) for v, f in zip(variances(rates), freedom, strict=True) if v > 0]
     uncertain = sum(v**2 / f for v, f in known)
     return float(sum(v for v, _ in known) ** 2 / uncertain) if uncertain > 0 else math.inf

@@ -15,12 +15,18 @@ resamples then miss the true value far more often than they should; how often is
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from asr_dro.scoring.resampled_rates import N_WORST, expanded_tail, freedom_of_mean, over_languages, percentiles
+from asr_dro.scoring.resampled_rates import (
+    N_WORST,
+    expanded_tail,
+    freedom_of_mean,
+    over_languages,
+    percentiles,
+    variances,
+)
 from asr_dro.scoring.resampling import Floats
 
 Interval = list[float]
@@ -29,7 +35,13 @@ _MAY_BE_WORST = 0.99  # confidence with which a language is ruled out as the wor
 
 
 def intervals_over_languages(
-    drawn: Floats, observed: Floats, freedom: Sequence[float], *, lowest_is_worst: bool, level: float
+    drawn: Floats,
+    observed: Floats,
+    freedom: Sequence[float],
+    *,
+    ends: Sequence[Interval | None],
+    lowest_is_worst: bool,
+    level: float,
 ) -> dict[str, Interval | None]:
     """Return intervals of the numbers over languages.
 
@@ -37,6 +49,7 @@ def intervals_over_languages(
         drawn: Resampled rates, ``(G, B)``.
         observed: The rates, ``(G, 1)``.
         freedom: Degrees of freedom of each language.
+        ends: Interval of each language.
         lowest_is_worst: Whether the worst language is that of the lowest rate, as for accuracies.
         level: Of the intervals.
 
@@ -48,19 +61,25 @@ def intervals_over_languages(
     of_mean = freedom_of_mean(drawn, freedom)
     found = {"mean": _shifted(resampled["mean"], 0.0, level, of_mean)}
     if "sd" in resampled:
-        variances = resampled["sd"] ** 2
-        bounds = _shifted(variances, 2 * (np.nanmean(variances) - at_first["sd"][0] ** 2), level, of_mean)
+        squares = resampled["sd"] ** 2
+        bounds = _shifted(squares, 2 * (np.nanmean(squares) - at_first["sd"][0] ** 2), level, of_mean)
         found["sd"] = [float(np.sqrt(max(0.0, bound))) for bound in bounds]
     bias = np.nanmean(resampled["worst15"]) - at_first["worst15"][0] if len(drawn) > N_WORST else 0.0
     bounds = _shifted(resampled["worst15"], 2 * bias, level, of_mean)
     most = 1.0 if lowest_is_worst else np.inf
     found["worst15"] = [float(np.clip(bound, 0.0, most)) for bound in bounds]
-    found["worst"] = worst_interval(drawn, observed, freedom, lowest_is_worst=lowest_is_worst, level=level)
+    found["worst"] = worst_interval(drawn, observed, freedom, ends=ends, lowest_is_worst=lowest_is_worst, level=level)
     return dict(found)
 
 
 def worst_interval(
-    drawn: Floats, observed: Floats, freedom: Sequence[float], *, lowest_is_worst: bool, level: float
+    drawn: Floats,
+    observed: Floats,
+    freedom: Sequence[float],
+    *,
+    ends: Sequence[Interval | None],
+    lowest_is_worst: bool,
+    level: float,
 ) -> Interval:
     """Return an interval that holds the true rate of the worst language, whichever it is.
 
@@ -68,6 +87,7 @@ def worst_interval(
         drawn: Resampled rates, ``(G, B)``.
         observed: The rates, ``(G, 1)``.
         freedom: Degrees of freedom of each language.
+        ends: Interval of each language.
         lowest_is_worst: As above.
         level: Of the interval.
 
@@ -75,15 +95,13 @@ def worst_interval(
         ``[low, high]``.
     """
     sign = -1.0 if lowest_is_worst else 1.0  # from here on the worst is the highest
-    drawn, rates = sign * drawn, sign * observed[:, 0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a language without a rate in any resample
-        errors = np.nan_to_num(np.nanstd(drawn, axis=1))
-    # The truly worst language is one and the same each time: its own upper end holds, and this is not below it.
-    ends = percentiles(drawn, level, freedom)
-    upper = max(rate if end is None else end[1] for rate, end in zip(rates, ends, strict=True))
+    drawn, rates, errors = sign * drawn, sign * observed[:, 0], np.sqrt(variances(drawn))
+    # The truly worst language is one and the same each time: its own outer end holds, and this is not inside it.
+    outer = [rate if end is None else max(sign * bound for bound in end) for rate, end in zip(rates, ends, strict=True)]
+    upper = max(outer)
     deviations = np.divide(drawn - rates[:, None], errors[:, None], out=np.zeros_like(drawn), where=errors[:, None] > 0)
-    deviations = np.nan_to_num(deviations, nan=-np.inf)
+    if np.isnan(deviations).any():
+        deviations = np.nan_to_num(deviations, nan=-np.inf)
     wide = np.quantile(deviations.max(axis=0), _MAY_BE_WORST)
     candidates = rates + wide * errors >= (rates - wide * errors).max()
     of_candidates = freedom_of_mean(drawn[candidates], np.array(freedom)[candidates].tolist())

@@ -152,7 +152,9 @@ def of_numbers_over_languages(simulations: int, seed: int) -> list[dict[str, Any
             sums, totals = Resampler(RESAMPLES, simulation).sums(strata), strata.totals()
             drawn, observed = rates_of(sums[:, 0], sums[:, 1]), rates_of(totals[:, 0], totals[:, 1])
             freedom = strata.freedom(strata.names())
-            ours = intervals_over_languages(drawn, observed, freedom, lowest_is_worst=False, level=LEVEL)
+            ours = intervals_over_languages(
+                drawn, observed, freedom, ends=percentiles(drawn, LEVEL, freedom), lowest_is_worst=False, level=LEVEL
+            )
             for key, values in over_languages(drawn).items():
                 held[key, "ours"].append(ours[key])
                 held[key, "percentiles"].append(percentiles(values[None], LEVEL)[0])

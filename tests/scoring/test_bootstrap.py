@@ -276,11 +276,13 @@ def test_the_interval_of_the_worst_is_its_own_where_it_is_alone() -> None:
     rng = np.random.default_rng(0)
     drawn = rng.normal([[0.2], [0.21], [0.6]], 0.01, (3, 5000))
     observed = np.array([[0.2], [0.21], [0.6]])
-    low, high = worst_interval(drawn, observed, [1e9] * 3, lowest_is_worst=False, level=0.95)
+    ends = percentiles(drawn, 0.95)
+    low, high = worst_interval(drawn, observed, [1e9] * 3, ends=ends, lowest_is_worst=False, level=0.95)
     assert [low, high] == pytest.approx([0.6 - 0.0196, 0.6 + 0.0196], abs=0.001)
-    mirrored = worst_interval(1 - drawn, 1 - observed, [1e9] * 3, lowest_is_worst=True, level=0.95)
+    inverse = percentiles(1 - drawn, 0.95)
+    mirrored = worst_interval(1 - drawn, 1 - observed, [1e9] * 3, ends=inverse, lowest_is_worst=True, level=0.95)
     assert mirrored == pytest.approx([1 - high, 1 - low])
-    low, _ = worst_interval(drawn[:2], observed[:2], [1e9] * 2, lowest_is_worst=False, level=0.95)
+    low, _ = worst_interval(drawn[:2], observed[:2], [1e9] * 2, ends=ends[:2], lowest_is_worst=False, level=0.95)
     assert low < 0.21 - 0.0196  # either may be the worst, and the higher one may be so by luck
-    found = intervals_over_languages(drawn, observed, [1e9] * 3, lowest_is_worst=False, level=0.95)
+    found = intervals_over_languages(drawn, observed, [1e9] * 3, ends=ends, lowest_is_worst=False, level=0.95)
     assert found["worst15"] == pytest.approx(found["mean"])  # all of three languages
