@@ -115,6 +115,26 @@ def test_trains_decodes_and_scores(
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "search"),
+    [("whisper", "attention"), ("separable_conv_hybrid", "attention"), ("separable_conv_hybrid", "joint")],
+)
+def test_models_with_a_decoder_search_with_it(
+    model: str, search: str, tiny: Path, prepared: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """From training to scores, under the likeliest languages and with their tokens alone."""
+    data_set = prepared(STAND_INS[model].data)
+    options = f"{QUICK} {STAND_INS[model].options}".replace("{tiny}", f"'{tiny}'")
+    write_run_config(tmp_path / "exp" / TRAIN_CONFIG, compose_run(model, "ctc", seed=1, train_args=options))
+    train(data_set, tmp_path / "exp", ngpu=0)
+    conf = tmp_path / f"{search}.yaml"
+    narrow = "beam_size: 2\nnbest: 2\nlanguages: 2\nlanguage_tokens: true\nmax_length_ratio: 0.2\n"
+    conf.write_text(f"search: {search}\n{narrow}", encoding="utf-8")
+    outputs = decode_sets(data_set, tmp_path / "exp", conf, nj=1, ngpu=0)
+    assert all(path.read_text(encoding="utf-8").count("\n") == 6 for path in outputs)
+    assert len(score_all(data_set, outputs[0].parent.parent)) == 2
+
+
 def build(model: str, data_set: Path, tiny: Path, folder: Path) -> GroupRobustASRModel:
     """Return a model with random tiny weights in evaluation mode."""
     from asr_dro.task import GroupRobustASRTask

@@ -104,3 +104,34 @@ def test_classes_of_ours_are_named(tmp_path: Path) -> None:
     assert problems({**arguments, "token_list": ["!", "a", "<|startoftranscript|>"]}) == [
         "its tokens are Whisper's, which ESPnet numbers otherwise"
     ]
+
+
+def test_a_hybrid_keeps_its_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ESPnet's class computes the same losses with the packed weights, and its joint search takes them."""
+    from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
+    from espnet2.bin.asr_inference import Speech2Text
+    from espnet2.main_funcs.pack_funcs import unpack
+    from espnet2.tasks.asr import decoder_choices
+
+    monkeypatch.setitem(decoder_choices.classes, "transformer", TransformerDecoder)  # ours, once a training was built
+    decoder = {"decoder": "transformer", "decoder_conf": {"attention_heads": 2, "linear_units": 8, "num_blocks": 1}}
+    arguments = arguments_of() | STOCK | decoder
+    arguments["model_conf"] = arguments["model_conf"] | {"ctc_weight": 0.4, "lsm_weight": 0.1}
+    experiment = write_experiment(tmp_path / "exp", arguments)
+    export(experiment, tmp_path / "model.zip", "espnet")
+    recognize: Any = Speech2Text(**unpack(tmp_path / "model.zip", tmp_path / "unpacked"), ctc_weight=0.4, beam_size=3)
+    theirs, ours = recognize.asr_model, load_model(experiment, torch.device("cpu"))
+    assert type(theirs.decoder) is TransformerDecoder and theirs.ctc_weight == 0.4
+    samples = speech(1, seed=0)
+    batch, lengths = torch.from_numpy(samples)[None], torch.tensor([len(samples)])
+    labels = torch.tensor([[9, 3, 4]])
+    with torch.no_grad():
+        frames, sizes = theirs.encode(batch, lengths)
+        scores, _ = theirs.decoder(
+            frames, sizes, torch.tensor([[len(ours.token_list) - 1, 9, 3, 4]]), torch.tensor([4])
+        )
+        found, _ = ours.decoder.utterance_losses(*ours.encode(batch, lengths), labels, torch.tensor([3]))
+    targets = torch.tensor([9, 3, 4, len(ours.token_list) - 1])
+    expected = torch.nn.functional.cross_entropy(scores[0], targets, reduction="sum")
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    assert recognize(samples)[0][2]
