@@ -35,6 +35,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--grid", required=True, help="axes of choices: conf/grids/<name>.yaml")
     parser.add_argument("--cluster", help="where it runs: conf/cluster/<name>.yaml (default: that of the first time)")
+    parser.add_argument(
+        "--num-nodes", type=int, help="nodes of each training instead of the site's; --ngpu counts on each"
+    )
     parser.add_argument("--name", help="name of this submission (default: the grid's)")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--dry-run", action="store_true", help="write the lists and scripts, print what would be done")
@@ -69,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
         for name in run_options()
         if name not in NOT_OF_A_GRID and (value := getattr(args, name)) is not None
     }
-    campaign = Campaign(args.grid, args.cluster, args.name or Path(args.grid).stem, given)
+    campaign = Campaign(args.grid, args.cluster, args.name or Path(args.grid).stem, given, num_nodes=args.num_nodes)
     if args.status:
         sys.stdout.write(campaign.status())
     elif args.cancel:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from asr_dro.cluster import slurm
 from asr_dro.cluster.grid import expand, read_grid
+from asr_dro.cluster.jobs import read_jobs
 from asr_dro.cluster.options import run_options
-from asr_dro.cluster.site import Site, read_site
+from asr_dro.cluster.site import Site, gpus_of, read_site, with_devices
 from asr_dro.cluster.status import element_statuses, format_statuses
 from asr_dro.cluster.submission import Submission, open_submission
 from asr_dro.config import find_config, names_of
@@ -28,13 +30,20 @@ class Campaign:
         cluster: Name of a file in conf/cluster; None: that of the first time.
         name: Name of the folder for lists, logs and scores.
         given: Options of run.sh for every job.
+        num_nodes: Nodes of each training; None: as the site says.
 
     Raises:
-        UserError: If there is no such grid or site.
+        UserError: If there is no such grid or site, or the name is none.
     """
 
-    def __init__(self, grid: str, cluster: str | None, name: str, given: Mapping[str, str]) -> None:
-        self.grid, self.given = find_config("grids", grid), given
+    def __init__(
+        self, grid: str, cluster: str | None, name: str, given: Mapping[str, str], *, num_nodes: int | None = None
+    ) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
+            raise UserError(f"--name {name}: letters, digits and _ . + - only")
+        if num_nodes is not None and num_nodes < 1:
+            raise UserError(f"--num-nodes {num_nodes}: at least one node is needed")
+        self.grid, self.given, self.num_nodes = find_config("grids", grid), given, num_nodes
         self.exp_dir = Path(given.get("exp_dir", run_options()["exp_dir"].default))
         self.folder = self.exp_dir / FOLDER / name
         self.site_file = str(find_config("cluster", cluster)) if cluster is not None else ""
@@ -98,7 +107,7 @@ class Campaign:
         site = read_site(Path(submission.site))
         if begin:
             submission.write_lists(expand(read_grid(self.grid), self.given))
-        return submission, site
+        return submission, with_devices(site, gpus_of(read_jobs(submission.jobs)), self.num_nodes)
 
     def _queue(self, submission: Submission, site: Site) -> Mapping[tuple[str, int], tuple[str, str]]:
         return slurm.queue(submission.arrays) if site.scheduler == "slurm" else {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from asr_dro.cluster.jobs import Job
 from asr_dro.config import load_yaml
 from asr_dro.errors import UserError, unknown_keys
 
@@ -106,6 +107,27 @@ def read_site(path: Path) -> Site:
     if problems:
         raise UserError(f"{path}:\n  " + "\n  ".join(problems))
     return site
+
+
+def gpus_of(jobs: Iterable[Job]) -> int:
+    """Return the GPUs of each node that these jobs ask for (``--ngpu``), the most of all."""
+    words = (word for job in jobs for word in job.arguments if word.startswith("--ngpu="))
+    return max((int(word.partition("=")[2] or 0) for word in words), default=0)
+
+
+def with_devices(site: Site, ngpu: int, num_nodes: int | None) -> Site:
+    """Return a site whose trainings have a task for each GPU, and so many nodes.
+
+    Args:
+        site: The site.
+        ngpu: GPUs of each node; with one or none, tasks and devices stay as the site has them.
+        num_nodes: Nodes; None: as the site has them.
+    """
+    train = site.train if num_nodes is None else replace(site.train, nodes=num_nodes)
+    if ngpu > 1:
+        gres = re.sub(r"^(gpu(?::[^:,]+)?)(:\d+)?$", rf"\1:{ngpu}", train.gres) or f"gpu:{ngpu}"
+        train = replace(train, tasks_per_node=ngpu, gres=gres)
+    return replace(site, train=train)
 
 
 def _names(cls: type[Site | Resources]) -> list[str]:
