@@ -106,14 +106,18 @@ def names_of(axis: str) -> list[str]:
     return sorted({path.stem for folder in _config_folders(axis) for path in folder.glob("*.yaml")})
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
+def load_yaml(path: Path, *, interpolate: bool = True) -> dict[str, Any]:
     """Read a YAML mapping with OmegaConf, which takes ``1e-4`` for a number (PyYAML reads a string).
+
+    Args:
+        path: The file.
+        interpolate: Whether ``${key}`` stands for another key's value; otherwise it is text.
 
     Raises:
         UserError: If the file cannot be read as a mapping.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=interpolate)
     except (OSError, YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{path} is not a readable YAML file: {error}") from error
     if not isinstance(content, dict):

@@ -86,7 +86,7 @@ def read_site(path: Path) -> Site:
     Raises:
         UserError: With every mistake at once.
     """
-    content = load_yaml(path)
+    content = load_yaml(path, interpolate=False)  # ${SCRATCH} is the shell's
     problems = [f"{key} is not a key; {hint}" for key, hint in unknown_keys(content, _names(Site))]
     values: dict[str, Any] = {key: value for key, value in content.items() if key in _names(Site)}
     resources: dict[str, Resources] = {}
