@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from asr_dro.errors import UserError
+from asr_dro.lock import locked
 
 logger = logging.getLogger(__name__)
 
 SPAWN = multiprocessing.get_context("spawn")  # fork would copy the threads' locks of progress bars and libraries
+_NO_FLOCK = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what network file systems answer
+_POLL_S = 2.0
+_WAITING = "%s: another run is filling this folder; waiting for it"
 
 
 def _exit_with_parent(sentinel: int) -> None:
@@ -43,12 +51,38 @@ def worker_pool(
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``<folder>/.lock``; another run that wants the same folder waits. A killed run's lock is free at once."""
+    """Hold ``<folder>/.lock``; another run that wants the same folder waits. A killed run's lock is free at once.
+
+    Where the file system has no ``flock``, a file in ``<folder>/.held`` serves, and a run killed on another host holds
+    it for some minutes more. An ``flock`` that holds on one host only, as some mounts have it, cannot be recognised.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "a", encoding="utf-8") as file:
+    with open(folder / ".lock", "a", encoding="utf-8") as file, ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("%s: another run is filling this folder; waiting for it", folder)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _flock(folder, file)
+        except OSError as error:
+            if error.errno not in _NO_FLOCK:
+                raise
+            _hold(folder, stack)
         yield
+
+
+def _flock(folder: Path, file: IO[str]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.info(_WAITING, folder)
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _hold(folder: Path, stack: ExitStack) -> None:
+    has_said = False
+    while True:
+        try:
+            stack.enter_context(locked(folder / ".held"))
+            return
+        except UserError:  # another run holds it
+            if not has_said:
+                logger.info(_WAITING, folder)
+            has_said = True
+            time.sleep(_POLL_S)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from asr_dro.corpora.corpus import EncodedClip
+from asr_dro.data import processes
 from asr_dro.data.clip_workers import ClipWorkers
 from asr_dro.data.prepare import Preparation, prepare
 from asr_dro.data.processes import exclusive, worker_pool
@@ -108,6 +112,33 @@ with exclusive(Path(sys.argv[1])):
     run.stderr.close()
     with exclusive(tmp_path):  # a killed run's lock is free at once, or this would wait for ever
         pass
+
+
+def without_flock(*_: object) -> None:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def test_lock_where_the_file_system_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(processes, "_POLL_S", 0.01)
+    monkeypatch.setattr("fcntl.flock", without_flock)
+    order: list[str] = []
+
+    def second() -> None:
+        with exclusive(tmp_path):
+            order.append("second")
+
+    with exclusive(tmp_path):
+        # A thread is the same process to the lock's file, and yet must wait.
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        wait_for(lambda: "another run is filling this folder" in caplog.text)
+        order.append("first")
+    waiting.join(timeout=20.0)
+    assert order == ["first", "second"]
+    assert caplog.text.count("waiting for it") == 1
 
 
 def names(clips: list[EncodedClip]) -> list[str]:
