@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 30.0  # the owner touches its lock so often
 STALE_S = 300.0  # a lock that nobody touched for so long belongs to a host that is gone
+_ENDED = -1  # start of a process that has ended and was not waited for
 
 
 @contextmanager
@@ -52,6 +53,26 @@ def is_held(path: Path) -> bool:
     """Tell whether somebody alive holds this lock."""
     owner = _read(path)
     return owner is not None and not _is_stale(path, owner)
+
+
+def is_alive(pid: object, start: object) -> bool:
+    """Tell whether the process that wrote a lock runs on this machine.
+
+    Args:
+        pid: Its number, as the lock has it; anything, for locks are damaged by crashes.
+        start: When it began, in ticks since boot: a number is given to another process some day. ``None``, or what is
+            no number, where that is unknown.
+    """
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # somebody else's process
+        pass
+    except (ProcessLookupError, OverflowError):
+        return False
+    began = _start_of(pid)
+    return began != _ENDED and (not isinstance(start, int) or began is None or began == start)
 
 
 def _take(path: Path) -> None:
@@ -97,34 +118,22 @@ def _job() -> str | None:
 
 
 def _start_of(pid: int) -> int | None:
-    """Return when a process began, in ticks since boot: a number is given to another process some day."""
+    """Return when a process began, in ticks since boot; ``_ENDED`` for a zombie, ``None`` where there is no /proc."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        fields = text.rpartition(")")[2].split()
+        return _ENDED if fields[0] == "Z" else int(fields[19])
+    except (OSError, ValueError, IndexError):
         return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
 
 
 def _is_stale(path: Path, owner: dict[str, Any]) -> bool:
     """Tell whether the owner of a lock is gone."""
     if owner.get("host") == socket.gethostname():
-        if Path("/proc/self/stat").exists():
-            return _start_of(int(owner.get("pid") or 0)) != owner.get("start")
-        return not _is_alive(int(owner.get("pid") or 0))
+        return not is_alive(owner.get("pid"), owner.get("start"))
     if owner.get("job") is not None and owner.get("job") == _job():
         return True  # this is the same job, requeued on another host
     return _age_s(path) > STALE_S
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _age_s(path: Path) -> float:

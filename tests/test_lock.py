@@ -82,6 +82,13 @@ def test_a_requeued_job_takes_over_from_itself(tmp_path: Path, monkeypatch: pyte
         pass
 
 
+@pytest.mark.parametrize("pid", [None, "text", True, 0, -1, 10**30])
+def test_a_damaged_number_holds_nothing(tmp_path: Path, pid: object) -> None:
+    write_lock(tmp_path, host=socket.gethostname(), pid=pid, start=None)
+    with locked(tmp_path):
+        pass
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "no lock"])
 def test_an_empty_or_odd_lock_is_a_crash_s(tmp_path: Path, content: str) -> None:
     (tmp_path / LOCK).write_text(content)

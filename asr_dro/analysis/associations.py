@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from asr_dro.analysis.facts import LanguageFacts
-from asr_dro.analysis.statistics import holm, spearman
+from asr_dro.analysis.statistics import spearman
+from asr_dro.scoring.comparison import holm
 
 NUMBERS = {
     "training_hours": "hours of training audio",
@@ -46,7 +47,7 @@ def associations(facts: Sequence[LanguageFacts]) -> list[dict[str, Any]]:
         if result.rho is not None:
             entry: dict[str, Any] = {"name": name, "title": title, "n": result.n, "rho": result.rho}
             found.append({**entry, "interval": result.interval, "p": result.p})
-    adjusted = holm([entry["p"] for entry in found])
-    for entry, p in zip(found, adjusted, strict=True):
-        entry["p_holm"] = p
+    adjusted = holm({entry["name"]: entry["p"] for entry in found})
+    for entry in found:
+        entry["p_holm"] = adjusted[entry["name"]]
     return sorted(found, key=lambda entry: (-abs(entry["rho"]), entry["name"]))

@@ -117,16 +117,6 @@ def spearman(first: Sequence[float], second: Sequence[float], *, seed: int = 0) 
     return RankCorrelation(n, rho, _interval(rho, n), (n_as_far + 1) / (N_PERMUTATIONS + 1))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values of several questions asked at once (Holm 1979); the order is kept."""
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
 def mean_ranks(values: Floats) -> Floats:
     """Rank values (N,) from 1 on; equal ones have the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from asr_dro.collecting.reading import UnreadableError, mapping, one_line, read_json_object
 from asr_dro.errors import EXIT_INTERRUPTED, EXIT_TRY_AGAIN
 from asr_dro.experiment import CHECKPOINTS, FAILURE, LAST_CHECKPOINT, LOCK, MODEL
-from asr_dro.lock import STALE_S
+from asr_dro.lock import STALE_S, is_alive
 
 SCORED = "scored"
 CORRUPT = "corrupt"  # scores.json is there and cannot be understood
@@ -26,7 +25,7 @@ CONFIGURED = "configured"
 NOT_BEGUN = "not begun"  # on a list of jobs, and nowhere else
 STATES = (SCORED, CORRUPT, DECODED, DECODING, TRAINED, TRAINING, INTERRUPTED, FAILED, CONFIGURED, NOT_BEGUN)
 
-ENDED = -1  # start of a process that has ended and was not waited for
+KILLED = 128 + 9  # exit status that a shell reports of SIGKILL
 STOPPED_ON_REQUEST = frozenset({EXIT_TRY_AGAIN, EXIT_INTERRUPTED, 128 + 15})  # exit statuses that are no failures
 
 
@@ -77,11 +76,17 @@ def read_failure(path: Path) -> Failure | None:
         return None
     stage, status = one_line(failure.get("stage")), failure.get("status")
     where = f"stage {stage}" if stage else "stage unknown"
-    without = f"exit status {one_line(status)}" if status is not None else "no error recorded"
     return Failure(
-        f"{where}: {one_line(failure.get('error')) or without}",
+        f"{where}: {_reason(one_line(failure.get('error')), status)}",
         isinstance(status, int) and status in STOPPED_ON_REQUEST,
     )
+
+
+def _reason(error: str, status: object) -> str:
+    """Say why a run ended; a killed one could not say it itself."""
+    if status == KILLED and (not error or error.startswith("exit status")):
+        return "killed (SIGKILL), by somebody or for want of memory"
+    return error or (f"exit status {one_line(status)}" if status is not None else "no error recorded")
 
 
 def live_owner(lock: Path) -> str | None:
@@ -103,34 +108,9 @@ def live_owner(lock: Path) -> str | None:
     job = f", job {one_line(content['job'])}" if content.get("job") else ""
     if content.get("host") not in {None, "", socket.gethostname()}:
         return f"on {one_line(content['host'])}{job}" if touched_s_ago <= STALE_S else None
-    pid = content.get("pid")
-    if not isinstance(pid, int) or isinstance(pid, bool) or not _is_alive(pid, content.get("start")):
+    if not is_alive(content.get("pid"), content.get("start")):
         return None
     return f"on this machine{job}"
-
-
-def _is_alive(pid: int, start: object) -> bool:
-    """Tell whether a process runs and is not a later one that was given the same number."""
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except PermissionError:  # somebody else's process
-        pass
-    except (ProcessLookupError, OverflowError):
-        return False
-    began = _start_of(pid)
-    return began != ENDED and (not isinstance(start, int) or began is None or began == start)
-
-
-def _start_of(pid: int) -> int | None:
-    """Return when a process began, in ticks since boot; ``ENDED`` for a zombie, ``None`` where there is no /proc."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        fields = text.rpartition(")")[2].split()
-        return ENDED if fields[0] == "Z" else int(fields[19])
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def describe_host(environment: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from asr_dro.analysis.statistics import deviation, holm, mean_ranks, robust_z, spearman
+from asr_dro.analysis.statistics import deviation, mean_ranks, robust_z, spearman
 
 SMALL = st.integers(-5, 5).map(float)  # many ties
 
@@ -69,12 +69,6 @@ def test_p_values_are_uniform_where_nothing_is_associated() -> None:
     rng = np.random.default_rng(1)
     p_values = [spearman(rng.random(12).tolist(), rng.random(12).tolist()).p for _ in range(60)]
     assert stats.kstest([p for p in p_values if p is not None], "uniform").pvalue > 0.001
-
-
-def test_holm() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_z_of_a_normal_sample_is_its_distance_in_standard_deviations() -> None:

@@ -90,10 +90,20 @@ def test_a_failure_with_its_stage_and_error(tmp_path: Path) -> None:
     write(folder / "failure.json", json.dumps({"stage": "4", "status": 1, "error": "CUDA\x1b[31m out\nof memory"}))
     run = read(folder)
     assert (run.state, run.detail) == ("failed", "stage 4: CUDA [31m out of memory")
-    write(folder / "failure.json", '{"status": 137}')
-    assert read(folder).detail == "stage unknown: exit status 137"
+    write(folder / "failure.json", '{"status": 3}')
+    assert read(folder).detail == "stage unknown: exit status 3"
     write(folder / "failure.json", "{")
     assert (read(folder).state, "failure.json cannot be read" in read(folder).detail) == ("failed", True)
+
+
+@pytest.mark.parametrize("error", [None, "", "exit status 137, killed by signal 9"])
+def test_a_killed_run_is_said_to_be(tmp_path: Path, error: str | None) -> None:
+    folder = write_run(tmp_path / "x", trained=False)
+    write(folder / "failure.json", json.dumps({"stage": "5", "status": 137, "error": error}))
+    run = read(folder)
+    assert (run.state, run.detail) == ("failed", "stage 5: killed (SIGKILL), by somebody or for want of memory")
+    write(folder / "failure.json", json.dumps({"stage": "5", "status": 137, "error": "a worker was killed"}))
+    assert read(folder).detail == "stage 5: a worker was killed"
 
 
 @pytest.mark.parametrize("status", [75, 130, 143])
