@@ -77,7 +77,9 @@ def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCo
     if reference == hypothesis:
         return ErrorCounts(len(reference))
     tags = [tag for tag, _, _ in Levenshtein.editops(reference, hypothesis).as_list()]
-    return ErrorCounts(len(reference), tags.count("replace"), tags.count("delete"), tags.count("insert"))
+    substitutions, surplus = tags.count("replace"), len(reference) - len(hypothesis)
+    insertions = (len(tags) - substitutions - surplus) // 2  # deletions less insertions is what the reference has more
+    return ErrorCounts(len(reference), substitutions, insertions + surplus, insertions)
 
 
 def character_errors(reference: str, hypothesis: str) -> ErrorCounts:

@@ -54,6 +54,7 @@ def test_counts_are_those_of_sclite_itself() -> None:
         ("a", "b", (1, 1, 0, 0)),  # 4 is less than 3 + 3
         ("abc", "xyz", (3, 3, 0, 0)),
         ("abcd", "dxya", (4, 4, 0, 0)),  # 4 x 4 is less than 6 x 3
+        ("1234abc", "abc5678", (7, 0, 4, 4)),  # 8 x 3 is less than 7 x 4: as far off the diagonal as a path can be
     ],
 )
 def test_cases_computed_by_hand(reference: str, hypothesis: str, counts: tuple[int, ...]) -> None:
