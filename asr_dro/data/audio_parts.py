@@ -19,6 +19,7 @@ from asr_dro.data.clip_table import Outcome, WantedClips
 from asr_dro.data.clip_workers import ClipWorkers
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.data.done import fingerprint, open_if_changed, remove_stale
+from asr_dro.data.processes import exclusive
 from asr_dro.data.staging import Staging
 from asr_dro.errors import UserError
 
@@ -30,7 +31,7 @@ class AudioParts:
     """Works on the audio of one corpus; the processes start with the first clip that needs them.
 
     Args:
-        audio: Folder of the corpus's FLAC files, held exclusively.
+        audio: Folder of the corpus's FLAC files.
         staging: The rows.
         workers: The processes.
     """
@@ -73,6 +74,10 @@ class AudioParts:
         Raises:
             OSError: If the disk is full or a process died.
         """
+        with exclusive(self._audio / part.name):  # sets that share no part are prepared at the same time
+            self._convert(index, part, bar)
+
+    def _convert(self, index: int, part: Part, bar: tqdm[Any]) -> None:
         clips = self._staging.clips
         self._staging.start_clips(index, named=True)
         clips.forget_durations()

@@ -117,7 +117,7 @@ def prepare_parts(preparation: Preparation, parts: Sequence[Part]) -> bool:
         return False
     if preparation.config.audio == "keep":
         _check_files(parts)
-    with exclusive(preparation.audio), exclusive(prepared):
+    with exclusive(prepared):
         if is_made_from(marker, inputs, outputs):  # by the run that this one has waited for
             return False
         marker.unlink(missing_ok=True)

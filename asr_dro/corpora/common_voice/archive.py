@@ -126,7 +126,7 @@ def copy_tables(archive: Path, cache: Path) -> Copied:
     target = cache / f"{archive.name.split('.tar')[0]}-{hashlib.sha256(real.encode()).hexdigest()[:8]}"
     status = archive.stat()
     made_from = [status.st_size, status.st_mtime_ns]
-    with exclusive(cache):
+    with exclusive(cache / "locks" / target.name):  # other archives are read meanwhile
         known = _read_marker(target / _MARKER)
         if known.get("archive") != made_from:
             logger.info("%s: copying its tables, for which it is read to its end, once", archive)
