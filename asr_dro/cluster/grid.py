@@ -23,7 +23,7 @@ from typing import Any
 
 from asr_dro.cluster.options import NOT_OF_A_GRID, as_arguments, data_labels, run_options
 from asr_dro.config import compose_run, load_yaml
-from asr_dro.data.languages import parse_lang_set
+from asr_dro.data.languages import lang_set_corpora, parse_lang_set
 from asr_dro.errors import UserError, unknown_keys
 
 KEYS = ("axes", "sweeps", "options")
@@ -220,3 +220,22 @@ def data_runs(runs: Sequence[Run]) -> list[Run]:
         Run(f"{every['corpus']}_{labels[_choice(every)]}", options)
         for every, options in zip(whole, found.values(), strict=True)
     ]
+
+
+def shard_data(run: Run, languages: Sequence[str]) -> list[Run]:
+    """Return stage 1 of a set in parts that may run at the same time: one run per language.
+
+    Afterwards stage 1 of the set itself has nothing left to convert. Where a part of the corpus holds several languages
+    (manifests, datasets of the hub), these runs wait for one another.
+
+    Args:
+        run: What :func:`data_runs` returned for the set.
+        languages: Labels of its languages.
+
+    Returns:
+        Runs with the names that the single languages have as sets, so that two sets share them. The run itself if the
+        file of its set chooses among the corpora of a language, for a label alone means all of them.
+    """
+    if lang_set_corpora(run.options.get("lang_set", run_options()["lang_set"].default)):
+        return [run]
+    return data_runs([Run("", {**run.options, "lang_set": language}) for language in languages])

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_dro.cluster.grid import Run, data_runs, expand, read_grid
+from asr_dro.cluster.grid import Grid, Run, data_runs, expand, read_grid, shard_data
 from asr_dro.cluster.jobs import read_job, read_jobs, write_jobs
 from asr_dro.cluster.options import as_arguments, data_labels, run_options
+from asr_dro.data.languages import parse_lang_set
 from asr_dro.errors import UserError
 from tests.shell_sandbox import ROOT
 
@@ -53,6 +54,25 @@ def test_every_combination_is_a_run_with_a_name_of_its_own(tmp_path: Path) -> No
     assert "--objective_conf.step_size 0.001" in swept[0].options["train_args"]
     assert all(run.options["exp_dir"] == "my exp" for run in runs)
     assert [run.tag for run in data_runs(runs)] == ["mini_mini6", "mini_fin+kat"]
+
+
+def test_stage_1_of_a_set_by_language(tmp_path: Path) -> None:
+    options = {"corpus": "mini", "lang_set": "fin,kat", "data_dir": "my data", "duration": "1h", "nj": "3"}
+    runs = expand(Grid({"seed": ["1", "2"]}, {}, {**options, "data_conf": "packed"}), {})
+    (whole,) = data_runs(runs)
+    shards = shard_data(whole, ["fin", "kat"])
+    assert [shard.options for shard in shards] == [{**whole.options, "lang_set": code} for code in ("fin", "kat")]
+    assert [shard.tag for shard in shards] == ["mini_fin_1h_packed", "mini_kat_1h_packed"]
+    assert shards[0].options["nj"] == "3"
+    assert [shard.tag for shard in shard_data(Run("mini_mini6", {}), ["fin"])] == ["mini_fin"]
+    labels = parse_lang_set("all143")
+    assert len({shard.tag for shard in shard_data(Run("all", {"lang_set": "all143"}), labels)}) == len(labels)
+
+
+def test_a_set_that_chooses_corpora_of_a_language_is_not_cut_up() -> None:
+    """A label alone would take all corpora, and draw other clips."""
+    whole = Run("common_voice_zh-TW", {"corpus": "common_voice", "lang_set": "fin,zh-TW"})
+    assert shard_data(whole, ["cmn", "fin"]) == [whole]
 
 
 def test_without_hyper_parameters_the_name_is_that_of_run_sh(tmp_path: Path) -> None:
