@@ -60,7 +60,7 @@ class Heard:
     Attributes:
         frames: Encoder output, (B, T, H).
         lengths: Its frames, (B,).
-        limits: Most labels of each utterance, ``B``; with CTC at most its frames.
+        limits: Most labels of each utterance, ``B``; CTC allows no more than frames, whatever they are.
         first: The first label of each utterance, (B,); None: the search is free.
         impossible: Tokens that an utterance may not have after its first label, (B, V); None: all that the decoder can
             write.

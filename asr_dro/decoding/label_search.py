@@ -122,7 +122,6 @@ class LabelSearch:
         limits = (marks + self.max_length_ratio * windows.lengths).long().clamp(max=self.decoder.most_labels)
         log_probs = None
         if self.options.ctc_weight:
-            limits = limits.minimum(windows.lengths)
             log_probs = self.model.ctc.ctc_lo(windows.frames).float().log_softmax(dim=-1)
         device, indices = windows.frames.device, self.choice.tags.indices
         first = None

@@ -95,6 +95,21 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(ctc_weight: float, length_p
         assert [one.score for one in found[row]] == pytest.approx([one.score for one in expected], abs=1e-4)
 
 
+def test_ctc_allows_as_many_labels_as_frames_and_scores_their_end() -> None:
+    decoder, options = build(seed=4), BeamOptions(beam_size=300, nbest=20, ctc_weight=0.4)
+    with torch.no_grad():
+        decoder.output_layer.bias[END] -= 4.0  # writes as much as it may
+    frames, lengths = encoded(3, 1, 2, seed=1)
+    log_probs = ctc_scores(frames, TOKENS)
+    found = search_labels(decoder, heard(frames, lengths, [5, 3, 4], ctc=log_probs), options)
+    for row, limit in enumerate([4, 3, 4]):
+        size = int(lengths[row])
+        expected = all_ended(decoder, frames[row : row + 1, :size], limit, log_probs[row, :size], options)[:20]
+        assert [one.labels for one in found[row]] == [one.labels for one in expected]
+        assert [one.score for one in found[row]] == pytest.approx([one.score for one in expected], abs=1e-4)
+        assert max(len(one.labels) for one in found[row]) == size
+
+
 def test_ctc_prefixes_are_sums_over_all_paths() -> None:
     """Equal neighbours, more labels than frames, utterances of other lengths, and rows that change places."""
     tokens = 4
