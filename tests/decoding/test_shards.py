@@ -24,6 +24,10 @@ def test_equal_batches_are_dealt_out_evenly() -> None:
     assert [len(share) for share in share_out([60.0] * 11, 4)] == [3, 3, 3, 2]
 
 
+def test_a_long_batch_is_a_share_by_itself() -> None:
+    assert share_out([1.0] * 6 + [12.0] + [1.0] * 6, 2) == [[6], [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]]
+
+
 def test_padding_counts() -> None:
     durations_s = np.array([1.0, 4.0, 3.0])
     batches = [Batch(np.array([0, 1]), 1.0, -1), Batch(np.array([2]), 1.0, -1)]
