@@ -38,6 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--num-nodes", type=int, help="nodes of each training instead of the site's; --ngpu counts on each"
     )
+    parser.add_argument("--split-data", action="store_true", help="stage 1 as an array too: a job for each language")
     parser.add_argument("--name", help="name of this submission (default: the grid's)")
     action = parser.add_mutually_exclusive_group()
     action.add_argument("--dry-run", action="store_true", help="write the lists and scripts, print what would be done")
@@ -72,7 +73,14 @@ def main(argv: list[str] | None = None) -> None:
         for name in run_options()
         if name not in NOT_OF_A_GRID and (value := getattr(args, name)) is not None
     }
-    campaign = Campaign(args.grid, args.cluster, args.name or Path(args.grid).stem, given, num_nodes=args.num_nodes)
+    campaign = Campaign(
+        args.grid,
+        args.cluster,
+        args.name or Path(args.grid).stem,
+        given,
+        num_nodes=args.num_nodes,
+        split_data=args.split_data,
+    )
     if args.status:
         sys.stdout.write(campaign.status())
     elif args.cancel:

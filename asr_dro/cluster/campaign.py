@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asr_dro.cluster import slurm
@@ -31,18 +31,27 @@ class Campaign:
         name: Name of the folder for lists, logs and scores.
         given: Options of run.sh for every job.
         num_nodes: Nodes of each training; None: as the site says.
+        split_data: Whether sets are prepared language by language, then put together.
 
     Raises:
         UserError: If there is no such grid or site, or the name is none.
     """
 
     def __init__(
-        self, grid: str, cluster: str | None, name: str, given: Mapping[str, str], *, num_nodes: int | None = None
+        self,
+        grid: str,
+        cluster: str | None,
+        name: str,
+        given: Mapping[str, str],
+        *,
+        num_nodes: int | None = None,
+        split_data: bool = False,
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
             raise UserError(f"--name {name}: letters, digits and _ . + - only")
         if num_nodes is not None and num_nodes < 1:
             raise UserError(f"--num-nodes {num_nodes}: at least one node is needed")
+        self.split_data = split_data
         self.grid, self.given, self.num_nodes = find_config("grids", grid), given, num_nodes
         self.exp_dir = Path(given.get("exp_dir", run_options()["exp_dir"].default))
         self.folder = self.exp_dir / FOLDER / name
@@ -61,27 +70,27 @@ class Campaign:
             UserError: For mistakes in the grid, the site or the options, or if there is nothing to do.
         """
         submission, site = self._open(begin=not retry)
-        data, train = self._left(submission, site, retry=retry)
-        if not data and not train:
+        left = self._left(submission, site, retry=retry)
+        if not left:
             logger.info("nothing to submit in %s; --status shows what each job is doing", self.folder)
             return 0
-        logger.info("%s: %d sets of data, %d jobs -> %s", site.scheduler, len(data), len(train), self.folder)
+        logger.info("%s: %s -> %s", site.scheduler, _describe(left), self.folder)
         if site.scheduler == "local":
             from asr_dro.cluster.local import run_locally
 
             submission.save()
-            return 1 if run_locally(submission, data=data, train=train, max_running=site.max_running) else 0
-        slurm.submit(submission, slurm.plan(submission, site, data=data, train=train))
+            return 1 if run_locally(submission, left, max_running=site.max_running) else 0
+        slurm.submit(submission, slurm.plan(submission, site, left))
         return 0
 
     def dry_run(self) -> str:
         """Write lists and scripts; return what would be submitted."""
         submission, site = self._open(begin=True)
-        data, train = self._left(submission, site)
-        listed = "".join(path.read_text(encoding="utf-8") + "\n" for path in (submission.data, submission.jobs))
+        left = self._left(submission, site)
+        listed = "".join(path.read_text(encoding="utf-8") + "\n" for path in submission.lists().values())
         if site.scheduler == "local":
-            return f"{listed}{len(data)} sets of data, then {len(train)} jobs, {site.max_running} at a time\n"
-        commands = slurm.plan(submission, site, data=data, train=train)
+            return f"{listed}{_describe(left)}, {site.max_running} at a time\n"
+        commands = slurm.plan(submission, site, left)
         scripts = {command.script: command.script.read_text(encoding="utf-8") for command in commands}
         shown = "".join(f"==> {path} <==\n{text}\n" for path, text in scripts.items())
         return listed + shown + slurm.describe(commands)
@@ -106,14 +115,14 @@ class Campaign:
             raise UserError(f"--cluster is missing; sites: {', '.join(names_of('cluster'))}")
         site = read_site(Path(submission.site))
         if begin:
-            submission.write_lists(expand(read_grid(self.grid), self.given))
+            submission.write_lists(expand(read_grid(self.grid), self.given), split_data=self.split_data)
         return submission, with_devices(site, gpus_of(read_jobs(submission.jobs)), self.num_nodes)
 
     def _queue(self, submission: Submission, site: Site) -> Mapping[tuple[str, int], tuple[str, str]]:
         return slurm.queue(submission.arrays) if site.scheduler == "slurm" else {}
 
-    def _left(self, submission: Submission, site: Site, *, retry: bool = False) -> tuple[list[int], list[int]]:
-        """Return the lines of both lists to submit.
+    def _left(self, submission: Submission, site: Site, *, retry: bool = False) -> dict[str, list[int]]:
+        """Return the lines to submit, by kind of list.
 
         Args:
             submission: The grid's folder.
@@ -122,9 +131,15 @@ class Campaign:
         """
         statuses = element_statuses(submission, self._queue(submission, site))
         wanted = ("failed", "died", "interrupted") if retry else ("not submitted", "died", "interrupted")
-        left = [status for status in statuses if status.state in wanted]
+        left: dict[str, list[int]] = {}
+        for status in statuses:
+            if status.state in wanted:
+                left.setdefault(status.kind, []).append(status.job.index)
         failed = sum(status.state == "failed" for status in statuses)
         if failed and not retry:
             logger.warning("%d jobs have failed; --status shows why, --retry-failed tries them again", failed)
-        data, train = ([s.job.index for s in left if s.kind == kind] for kind in ("data", "train"))
-        return data, train
+        return left
+
+
+def _describe(left: Mapping[str, Sequence[int]]) -> str:
+    return ", then ".join(f"{len(indices)} {kind}" for kind, indices in left.items())

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from asr_dro.cluster.slurm import collect_arguments
-from asr_dro.cluster.submission import DATA, JOBS, LOGS, STAGES, Submission
+from asr_dro.cluster.submission import LISTS, LOGS, TRAIN, Submission
 from asr_dro.config import REPOSITORY
 from asr_dro.errors import InterruptedRun
 
@@ -26,13 +26,12 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.1
 
 
-def run_locally(submission: Submission, *, data: Sequence[int], train: Sequence[int], max_running: int) -> int:
+def run_locally(submission: Submission, left: Mapping[str, Sequence[int]], *, max_running: int) -> int:
     """Prepare, then train, decode and score, then collect.
 
     Args:
         submission: The grid's folder.
-        data: Lines of ``data.tsv`` to prepare.
-        train: Lines of ``jobs.tsv`` to run.
+        left: Lines to run of each kind's list.
         max_running: Processes at a time.
 
     Returns:
@@ -43,10 +42,12 @@ def run_locally(submission: Submission, *, data: Sequence[int], train: Sequence[
     """
     (submission.folder / LOGS).mkdir(parents=True, exist_ok=True)
     workers = _Workers(submission, max_running)
-    if failed := workers.run(DATA, data):
-        logger.error("%d sets of data failed; nothing is trained: see %s", failed, submission.folder / LOGS)
-        return failed
-    failed = workers.run(JOBS, train)
+    failed = 0
+    for kind in LISTS:
+        failed = workers.run(kind, left.get(kind, ()))
+        if failed and kind != TRAIN:
+            logger.error("%d jobs of %s failed; nothing is trained: see %s", failed, kind, submission.folder / LOGS)
+            return failed
     collect = ["bash", str(REPOSITORY / "local" / "collect_scores.sh"), *collect_arguments(submission)]
     subprocess.run(collect, stdin=subprocess.DEVNULL, check=False)
     return failed
@@ -65,17 +66,17 @@ class _Workers:
         self.running: dict[int, subprocess.Popen[bytes]] = {}
         self.stopped_by: signal.Signals | None = None
 
-    def run(self, listed: str, indices: Sequence[int]) -> int:
-        """Run these lines of a list; return how many failed."""
+    def run(self, kind: str, indices: Sequence[int]) -> int:
+        """Run these lines of a kind's list; return how many failed."""
         waiting, failed = list(indices), 0
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         before = {number: signal.signal(number, self._stop) for number in numbers}
         try:
-            with tqdm(total=len(waiting), desc=Path(listed).stem, unit="job", disable=None) as progress:
+            with tqdm(total=len(waiting), desc=kind, unit="job", disable=None) as progress:
                 while (waiting and self.stopped_by is None) or self.running:
                     while waiting and len(self.running) < self.max_running and self.stopped_by is None:
-                        self._start(listed, waiting.pop(0))
-                    failed += self._wait(listed, progress)
+                        self._start(kind, waiting.pop(0))
+                    failed += self._wait(kind, progress)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -83,18 +84,21 @@ class _Workers:
             raise InterruptedRun(f"{self.stopped_by.name}; each job keeps its last checkpoint")
         return failed
 
-    def _start(self, listed: str, index: int) -> None:
-        first, last = STAGES[listed]
-        folder = self.submission.folder
-        command = [sys.executable, "-m", "asr_dro.bin.run_job", "--jobs", str(folder / listed), "--index", str(index)]
+    def _start(self, kind: str, index: int) -> None:
+        first, last = LISTS[kind][1]
+        path = self.submission.list_of(kind)
+        command = [sys.executable, "-m", "asr_dro.bin.run_job", "--jobs", str(path), "--index", str(index)]
         command += ["--stage", str(first), "--stop-stage", str(last)]
-        with open(folder / LOGS / f"{Path(listed).stem}.{index}.log", "ab") as log:
+        with open(self._log(kind, index), "ab") as log:
             # A session of its own: a signal to it reaches all its processes and nobody else's.
             self.running[index] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
-    def _wait(self, listed: str, progress: Any) -> int:
+    def _log(self, kind: str, index: int) -> Path:
+        return self.submission.folder / LOGS / f"{kind}.{index}.log"
+
+    def _wait(self, kind: str, progress: Any) -> int:
         """Take note of processes that have ended; return how many of them failed."""
         failed = 0
         for index, process in list(self.running.items()):
@@ -104,8 +108,7 @@ class _Workers:
             progress.update()
             if process.returncode and self.stopped_by is None:
                 failed += 1
-                log = self.submission.folder / LOGS / f"{Path(listed).stem}.{index}.log"
-                logger.error("job %d failed (exit status %d): %s", index, process.returncode, log)
+                logger.error("job %d failed (exit status %d): %s", index, process.returncode, self._log(kind, index))
         time.sleep(_POLL_S)
         return failed
 

@@ -6,12 +6,12 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr_dro.cluster.site import Resources, Site
-from asr_dro.cluster.submission import DATA, JOBS, LOGS, STAGES, Array, Submission
+from asr_dro.cluster.submission import DATA, LISTS, LOGS, PARTS, TRAIN, Array, Submission
 from asr_dro.config import REPOSITORY
 from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_open
@@ -19,7 +19,7 @@ from asr_dro.fileio import atomic_open
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 120  # clients wait for a controller that is away
-SCRIPTS = {"data": "data.sbatch", "train": "train.sbatch", "collect": "collect.sbatch"}
+COLLECT = "collect"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Command:
     """A call of sbatch.
 
     Attributes:
-        kind: ``data``, ``train`` or ``collect``.
+        kind: ``parts``, ``data``, ``train`` or ``collect``.
         arguments: Its arguments, but for dependencies.
         script: The batch script.
         indices: Lines of the list, by position in the array.
@@ -41,20 +41,22 @@ class Command:
     after: tuple[tuple[str, str], ...] = field(default=())
 
 
-def plan(submission: Submission, site: Site, *, data: Sequence[int], train: Sequence[int]) -> list[Command]:
+def plan(submission: Submission, site: Site, left: Mapping[str, Sequence[int]]) -> list[Command]:
     """Write the batch scripts, and return the calls of sbatch in their order.
 
     Args:
         submission: The grid's folder.
         site: The site.
-        data: Lines of ``data.tsv`` to prepare.
-        train: Lines of ``jobs.tsv`` to run.
+        left: Lines to run of each kind's list.
     """
     write_scripts(submission, site)
-    commands = _arrays(submission, site, "data", data, ())
-    after = (("afterok", "data"),) if commands else ()
-    commands += _arrays(submission, site, "train", train, after)
-    commands.append(_command(submission, site, "collect", (("afterany", "train"),)))
+    commands: list[Command] = []
+    after: tuple[tuple[str, str], ...] = ()
+    for kind in LISTS:
+        if arrays := _arrays(submission, site, kind, left.get(kind, ()), after):
+            commands += arrays
+            after = (("afterok", kind),)
+    commands.append(_command(submission, site, COLLECT, (("afterany", TRAIN),)))
     return commands
 
 
@@ -77,14 +79,15 @@ def _command(
     at_a_time: int = 1,
 ) -> Command:
     arguments = ["--parsable", f"--job-name={submission.folder.name}.{kind}", "--open-mode=append"]
-    arguments += _resources(getattr(site, kind))
+    resources = {PARTS: site.data, DATA: site.data, TRAIN: site.train, COLLECT: site.collect}[kind]
+    arguments += _resources(resources)
     logs = str((submission.folder / LOGS).resolve()).replace("%", "%%")
     if indices:
         arguments += [f"--array={_ranges(range(len(indices)))}%{at_a_time}", f"--output={logs}/{kind}.%A_%a.log"]
         arguments += ["--requeue", f"--signal=B:USR1@{site.signal_s}"]
     else:
         arguments.append(f"--output={logs}/{kind}.%j.log")
-    return Command(kind, tuple(arguments), submission.folder / SCRIPTS[kind], indices, after)
+    return Command(kind, tuple(arguments), _script_of(submission, kind), indices, after)
 
 
 def _resources(resources: Resources) -> list[str]:
@@ -122,11 +125,11 @@ def _ranges(numbers: Iterable[int]) -> str:
 
 
 def write_scripts(submission: Submission, site: Site) -> None:
-    """Write ``data.sbatch``, ``train.sbatch`` and ``collect.sbatch``, which people can read and submit again."""
+    """Write ``data.sbatch``, ``train.sbatch``, ``collect.sbatch``, which people can read and submit again."""
     (submission.folder / LOGS).mkdir(parents=True, exist_ok=True)
-    for kind, listed in (("data", DATA), ("train", JOBS)):
-        first, last = STAGES[listed]
-        call = ["python3", "-m", "asr_dro.bin.run_job", "--jobs", str((submission.folder / listed).resolve())]
+    for kind, path in submission.lists().items():
+        listed, (first, last) = LISTS[kind]
+        call = ["python3", "-m", "asr_dro.bin.run_job", "--jobs", str(path.resolve())]
         call += ["--stage", str(first), "--stop-stage", str(last), "--requeue", "--index"]
         lines = [
             f"# One element of {listed}: INDICES (from submit.sh) has the line of the list at this place of the array.",
@@ -134,21 +137,21 @@ def write_scripts(submission: Submission, site: Site) -> None:
             'index=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "${INDICES}")',
             f'exec {shlex.join(call)} "${{index}}"',
         ]
-        _write_script(submission.folder / SCRIPTS[kind], lines)
+        _write_script(_script_of(submission, kind), lines)
     call = ["bash", str(REPOSITORY / "local" / "collect_scores.sh"), *collect_arguments(submission)]
     lines = [
         "# The table of all scores, when the last element has ended.",
         *_beginning(site),
         f"exec {shlex.join(call)}",
     ]
-    _write_script(submission.folder / SCRIPTS["collect"], lines)
+    _write_script(_script_of(submission, COLLECT), lines)
 
 
 def collect_arguments(submission: Submission) -> list[str]:
     """Return the arguments of the call that collects a grid's scores."""
     folder = submission.folder.resolve()
     outputs = ["--tsv", str(folder / "scores.tsv"), "--html", str(folder / "scores.html")]
-    return ["--jobs", str(folder / JOBS), *outputs, str(submission.exp_dir.resolve())]
+    return ["--jobs", str(folder / LISTS[TRAIN][0]), *outputs, str(submission.exp_dir.resolve())]
 
 
 def _beginning(site: Site) -> list[str]:
@@ -159,6 +162,10 @@ def _beginning(site: Site) -> list[str]:
         *site.setup,
         f". {shlex.quote(str(REPOSITORY / 'path.sh'))}",
     ]
+
+
+def _script_of(submission: Submission, kind: str) -> Path:
+    return submission.folder / f"{kind}.sbatch"
 
 
 def _write_script(path: Path, lines: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from asr_dro.cluster.element import experiment_of, read_state
 from asr_dro.cluster.jobs import Job, read_jobs
-from asr_dro.cluster.submission import DATA, Submission
+from asr_dro.cluster.submission import TRAIN, Submission
 from asr_dro.config import load_yaml
 from asr_dro.errors import UserError
 from asr_dro.experiment import EPOCHS, TRAIN_CONFIG
@@ -28,7 +28,7 @@ class ElementStatus:
 
     Attributes:
         job: Its line of the list.
-        kind: ``data`` or ``train``.
+        kind: ``parts``, ``data`` or ``train``.
         state: ``not submitted``, ``queued``, ``running``, ``requeued``, ``interrupted``, ``died``, ``failed`` or
             ``done``.
         detail: Epoch and time left, why it failed, its score.
@@ -48,17 +48,20 @@ def element_statuses(submission: Submission, queue: Queue) -> list[ElementStatus
         queue: What waits or runs by the scheduler's word (``slurm.queue``); empty without one.
     """
     statuses = []
-    for path, kind in ((submission.data, "data"), (submission.jobs, "train")):
+    for kind, path in submission.lists().items():
         submitted = {index for array in submission.arrays if array.kind == kind for index in array.indices}
         for job in read_jobs(path):
-            state, detail = _state_of(path, job, queue.get((kind, job.index)), is_submitted=job.index in submitted)
+            experiment = experiment_of(job) if kind == TRAIN else None
+            left, queued = read_state(path, job.index), queue.get((kind, job.index))
+            state, detail = _state_of(experiment, left, queued, is_submitted=job.index in submitted)
             statuses.append(ElementStatus(job, kind, state, detail))
     return statuses
 
 
-def _state_of(path: Path, job: Job, queued: tuple[str, str] | None, *, is_submitted: bool) -> tuple[str, str]:
-    left = read_state(path, job.index)
-    experiment = experiment_of(job) if path.name != DATA else None
+def _state_of(
+    experiment: Path | None, left: Mapping[str, Any] | None, queued: tuple[str, str] | None, *, is_submitted: bool
+) -> tuple[str, str]:
+    """Tell the state of an element from what it left and where it is in the queue; and what more there is to say."""
     if left is not None and left["state"] == "done":
         return "done", _score(experiment)
     if queued is not None and queued[0] != "RUNNING":

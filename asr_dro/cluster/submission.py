@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asr_dro.cluster.element import read_state
-from asr_dro.cluster.grid import Run, data_runs
-from asr_dro.cluster.jobs import Job, read_jobs, write_jobs
+from asr_dro.cluster.grid import Run, data_runs, shard_data
+from asr_dro.cluster.jobs import read_jobs, write_jobs
+from asr_dro.cluster.options import run_options
+from asr_dro.data.languages import parse_lang_set
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
 
-JOBS, DATA = "jobs.tsv", "data.tsv"  # what is trained, decoded and scored; what is prepared for it
+# What there is to do, each kind after all of those before it: its list, and the stages of run.sh.
+PARTS, DATA, TRAIN = "parts", "data", "train"
+LISTS: Mapping[str, tuple[str, tuple[int, int]]] = {
+    PARTS: ("parts.tsv", (1, 1)),  # the audio of each language, where a set is prepared in parts
+    DATA: ("data.tsv", (1, 3)),
+    TRAIN: ("jobs.tsv", (4, 7)),
+}
 RECORD = "submission.json"
 LOGS = "logs"
-STAGES = {DATA: (1, 3), JOBS: (4, 7)}
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Array:
     """Elements that were given to the scheduler together.
 
     Attributes:
-        kind: ``data``, ``train`` or ``collect``.
+        kind: ``parts``, ``data``, ``train`` or ``collect``.
         job: The scheduler's number.
         indices: Lines of the list, by position in the array; none for ``collect``.
     """
@@ -54,20 +61,26 @@ class Submission:
     @property
     def jobs(self) -> Path:
         """The list of trainings."""
-        return self.folder / JOBS
+        return self.list_of(TRAIN)
 
-    @property
-    def data(self) -> Path:
-        """The list of sets to prepare."""
-        return self.folder / DATA
+    def list_of(self, kind: str) -> Path:
+        """Return the list of a kind."""
+        return self.folder / LISTS[kind][0]
 
-    def write_lists(self, runs: Sequence[Run]) -> None:
+    def lists(self) -> dict[str, Path]:
+        """Return the lists that there are, by kind, in their order."""
+        return {kind: path for kind in LISTS if (path := self.list_of(kind)).exists()}
+
+    def write_lists(self, runs: Sequence[Run], *, split_data: bool = False) -> None:
         """Write the lists of jobs; those of a grid that has begun stay as they are.
+
+        Args:
+            runs: What is trained.
+            split_data: Whether the audio of a set is prepared language by language before the set.
 
         Raises:
             UserError: If another grid was submitted under this name.
         """
-        prepared = data_runs(runs)
         if self.jobs.exists():
             old = [(job.tag, list(job.arguments)) for job in read_jobs(self.jobs)]
             if old != [(run.tag, run.arguments) for run in runs] and self.has_begun():
@@ -75,21 +88,31 @@ class Submission:
                     f"{self.jobs} has other jobs, some of which have begun: the grid or the options have changed. "
                     "Give this one a name of its own (--name), or remove that folder (experiments stay)."
                 )
-        write_jobs(self.data, prepared)
+        prepared = data_runs(runs)
+        if split_data:
+            write_jobs(self.list_of(PARTS), list(_parts_of(prepared)))
+        write_jobs(self.list_of(DATA), prepared)
         write_jobs(self.jobs, runs)
 
     def has_begun(self) -> bool:
         """Tell whether any element has been submitted or run."""
         return bool(self.arrays) or any(read_state(self.jobs, job.index) for job in read_jobs(self.jobs))
 
-    def unfinished(self, path: Path) -> list[Job]:
-        """Return the jobs of a list that are not done."""
-        return [job for job in read_jobs(path) if (read_state(path, job.index) or {}).get("state") != "done"]
-
     def save(self) -> None:
         """Write ``submission.json``."""
         arrays = [asdict(array) for array in self.arrays]
         write_json(self.folder / RECORD, {"exp_dir": str(self.exp_dir), "site": self.site, "arrays": arrays})
+
+
+def _parts_of(prepared: Sequence[Run]) -> Iterator[Run]:
+    """Yield the parts of sets of several languages, each part once."""
+    seen = set()
+    for run in prepared:
+        languages = parse_lang_set(run.options.get("lang_set", run_options()["lang_set"].default))
+        for part in shard_data(run, languages) if len(languages) > 1 else []:
+            if part.tag not in seen:
+                seen.add(part.tag)
+                yield part
 
 
 def open_submission(folder: Path, *, exp_dir: Path | None = None, site: str = "") -> Submission:

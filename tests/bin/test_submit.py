@@ -123,7 +123,7 @@ def test_a_grid_on_this_machine_is_stopped_gone_on_with_and_mended(repository: P
     calls = (work / "calls").read_text().splitlines()
     assert sum("--stage=1 --stop-stage=3" in call for call in calls) == 1, "data are prepared once"
     assert sum("--seed=1 " in call for call in calls) == 1
-    log = (work / "exp/grids/mine/logs/jobs.2.log").read_text()
+    log = (work / "exp/grids/mine/logs/train.2.log").read_text()
     assert log.count("# Command") == 2
     for shown in ("# Host", "# Commit", "# Folder", "--lang-set=mini6 --seed=3"):
         assert shown in log

@@ -83,7 +83,7 @@ def weights(experiment: Path) -> dict[str, torch.Tensor]:
 
 def test_a_grid_survives_signals_and_failures_and_brings_its_scores_home(cluster: Slurm, work: Path) -> None:
     messages = call(cluster, work, "submit.sh", "--grid", "mine", "--cluster", "mine")
-    assert "1 sets of data, 3 jobs" in messages
+    assert "1 data, then 3 train" in messages
     folder = work / "exp" / "grids" / "mine"
     jobs = read_jobs(folder / "jobs.tsv")
     (train,) = jobs_of(cluster, "mine.train")
@@ -118,7 +118,7 @@ def test_a_grid_survives_signals_and_failures_and_brings_its_scores_home(cluster
     # What failed is mended and tried again, nothing else.
     (work / "noise").mkdir()
     os.link(work / "corpus" / "clips" / "fin_train_0.wav", work / "noise" / "hum.wav")
-    assert "0 sets of data, 1 jobs" in call(cluster, work, "submit.sh", "--grid", "mine", "--retry-failed")
+    assert ": 1 train ->" in call(cluster, work, "submit.sh", "--grid", "mine", "--retry-failed")
     cluster.wait_until_over(jobs_of(cluster, "mine.train") + jobs_of(cluster, "mine.collect"), timeout_s=240)
     assert "3 done" in call(cluster, work, "submit.sh", "--grid", "mine", "--status").replace("4 done", "3 done")
     assert "nothing to submit" in call(cluster, work, "submit.sh", "--grid", "mine")

@@ -60,7 +60,7 @@ def test_a_list_is_cut_into_arrays_that_the_site_allows(tmp_path: Path) -> None:
     submission = Submission(tmp_path / "a folder with 5% in it", tmp_path / "exp", "")
     submission.folder.mkdir()
     submission.write_lists([Run(f"tag{number}", {"seed": str(number)}) for number in range(250)])
-    commands = slurm.plan(submission, site, data=[0], train=range(250))
+    commands = slurm.plan(submission, site, {"data": [0], "train": range(250)})
     assert [command.kind for command in commands] == ["data", "train", "train", "train", "collect"]
     arrays = [word for command in commands for word in command.arguments if word.startswith("--array=")]
     assert arrays == ["--array=0%9", "--array=0-99%3", "--array=0-99%3", "--array=0-49%3"]
@@ -76,7 +76,7 @@ def test_only_what_is_left_to_train_waits_for_no_data(tmp_path: Path) -> None:
     submission = Submission(tmp_path / "grid", tmp_path / "exp", "")
     submission.folder.mkdir()
     submission.write_lists([Run("tag", {"seed": "1"})])
-    commands = slurm.plan(submission, site, data=[], train=[0])
+    commands = slurm.plan(submission, site, {"train": [0]})
     assert [(command.kind, command.after) for command in commands] == [
         ("train", ()),
         ("collect", (("afterany", "train"),)),
