@@ -8,6 +8,7 @@ import pytest
 
 from asr_dro.cluster import slurm
 from asr_dro.cluster.grid import Run
+from asr_dro.cluster.jobs import read_jobs
 from asr_dro.cluster.site import read_site
 from asr_dro.cluster.submission import Submission
 from asr_dro.errors import UserError
@@ -81,3 +82,25 @@ def test_only_what_is_left_to_train_waits_for_no_data(tmp_path: Path) -> None:
         ("train", ()),
         ("collect", (("afterany", "train"),)),
     ]
+
+
+def test_a_set_in_parts_waits_for_all_of_its_languages(tmp_path: Path) -> None:
+    site = read_site(site_of(tmp_path, "scheduler: slurm\ndata: {cpus: 8}"))
+    submission = Submission(tmp_path / "grid", tmp_path / "exp", "")
+    submission.folder.mkdir()
+    runs = [
+        Run(f"tag{number}", {"lang_set": languages}) for number, languages in enumerate(["fin,kat", "kat,spa", "tur"])
+    ]
+    submission.write_lists(runs, split_data=True)
+    parts = read_jobs(submission.list_of("parts"))
+    assert [part.arguments for part in parts] == [("--lang-set=fin",), ("--lang-set=kat",), ("--lang-set=spa",)]
+    commands = slurm.plan(submission, site, {"parts": range(3), "data": range(3), "train": range(3)})
+    assert [(command.kind, command.after) for command in commands] == [
+        ("parts", ()),
+        ("data", (("afterok", "parts"),)),
+        ("train", (("afterok", "data"),)),
+        ("collect", (("afterany", "train"),)),
+    ]
+    assert "--cpus-per-task=8" in commands[0].arguments
+    script = (submission.folder / "parts.sbatch").read_text()
+    assert "--stage 1 --stop-stage 1" in script
