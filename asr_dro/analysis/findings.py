@@ -15,7 +15,8 @@ from asr_dro.analysis.facts import LanguageFacts
 from asr_dro.analysis.statistics import deviation
 from asr_dro.analysis.text import time_in_words
 from asr_dro.data.languages import languages
-from asr_dro.scoring.table import language_name, percent
+from asr_dro.scoring.table import language_name, percent, signed
+from asr_dro.scripts import script_name
 
 _Z = 3.0
 _FEWEST_OF_SCRIPT = 5  # other languages of a script that make speech rates comparable
@@ -167,15 +168,23 @@ def _log(value: float) -> float:
 
 def _script(one: LanguageFacts, others: Sequence[LanguageFacts]) -> Iterator[Finding]:
     if others and one.script and one.numbers.get("languages_of_script") == 0:
-        yield Finding("lone_script", f"no other language of the set is written in its script ({one.script})", 1.5)
+        yield Finding(
+            "lone_script", f"no other language of the set is written in its script ({script_name(one.script)})", 1.5
+        )
     known = languages().get(one.language)
     if known and one.script and one.script != known.script:
-        text = f"its transcripts are written in {one.script}; its usual script is {known.script}"
+        text = f"its transcripts are written in {script_name(one.script)}; "
+        text += f"its usual script is {script_name(known.script)}"
         yield Finding("unusual_script", text, 2.0)
     mixed = sorted(((share, name) for name, share in one.script_shares.items()), reverse=True)[1:]
     for share, name in mixed:
         if share >= _OTHER_SCRIPT and name not in ("Hani", "Jpan"):  # Japanese is written in both
-            yield Finding("two_scripts", f"{_percent(share)} of its letters are in another script ({name})", 1.2, share)
+            yield Finding(
+                "two_scripts",
+                f"{_percent(share)} of its letters are in another script ({script_name(name)})",
+                1.2,
+                share,
+            )
 
 
 def _unknown(one: LanguageFacts) -> Iterator[Finding]:
@@ -246,7 +255,7 @@ def _other_split(one: LanguageFacts, others: Sequence[LanguageFacts], split: str
         return
     second = "dev" if split != "dev" else "test"
     text = f"{_percent(one.error or 0.0)} errors on {split}, {_percent(one.numbers['other_error'] or 0.0)} on {second}"
-    others_text = f"; the other languages' median difference is {100 * found.median:+.1f} points" if found else ""
+    others_text = f"; the other languages' median difference is {signed(100 * found.median, 1)} points" if found else ""
     yield Finding("worse_split", text + others_text, own / 0.05, own, None if found is None else found.median)
 
 

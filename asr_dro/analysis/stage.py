@@ -119,6 +119,7 @@ def _summary(
         rest = {name: value for name, value in asdict(one).items() if name != "language"}
         languages.append({**entry, **rest, "findings": found})
     return {
+        "made_from": inputs.scores.get("made_from"),  # the state of the scores, by which the report knows it
         "split": inputs.split,
         "task": inputs.task,
         "measure": "lid_error" if inputs.task == "lid" else "cer",

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asr_dro.scoring.table import percent
+from asr_dro.scoring.table import percent, signed
+from asr_dro.scripts import script_name
 
 WIDTH = 116
 N_SUSPECTS = 10
@@ -48,10 +49,10 @@ def why_no_associations(analysis: Mapping[str, Any]) -> str:
     return f"{n} languages are too few to say what goes together with errors; it takes {fewest}"
 
 
-def signed(value: float) -> str:
-    """Write a correlation, without a sign on zero."""
-    text = f"{value:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text
+def correlation_in_words(one: Mapping[str, Any]) -> tuple[str, str]:
+    """Write a correlation, and its interval."""
+    low, high = (signed(value, 2) for value in one["interval"])
+    return signed(one["rho"], 2), f"{low} to {high}"
 
 
 def p_in_words(value: float) -> str:
@@ -82,7 +83,7 @@ def facts_in_words(entry: Mapping[str, Any]) -> str:
     if numbers.get("characters_per_s") is not None:
         parts.append(f"{numbers['characters_per_s']:.1f} characters/s")
     here = f"scored: {', '.join(parts)}"
-    script = f"script: {entry['script']}" if entry["script"] else ""
+    script = f"script: {script_name(entry['script'])}" if entry["script"] else ""
     return "; ".join(part for part in (text, here, script) if part)
 
 
@@ -125,8 +126,8 @@ def _suspects(analysis: Mapping[str, Any], languages: set[str] | None) -> list[s
 
 
 def _association(one: Mapping[str, Any]) -> str:
-    low, high = map(signed, one["interval"])
-    numbers = f"rho {signed(one['rho'])} (95 % {low} to {high}), p {p_in_words(one['p_holm'])}, n = {one['n']}"
+    rho, interval = correlation_in_words(one)
+    numbers = f"rho {rho} (95 % {interval}), p {p_in_words(one['p_holm'])}, n = {one['n']}"
     return f"{one['title']}: {numbers}" + ("" if one["p_holm"] < 0.05 else "; may be chance")
 
 

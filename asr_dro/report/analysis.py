@@ -3,43 +3,53 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asr_dro.analysis.text import facts_in_words, kinds_in_words, p_in_words, signed, why_no_associations
-from asr_dro.errors import UserError
+from asr_dro.analysis.text import (
+    correlation_in_words,
+    facts_in_words,
+    kinds_in_words,
+    p_in_words,
+    why_no_associations,
+)
 from asr_dro.report.alignment import align
 from asr_dro.report.formats import name_of, number
 from asr_dro.report.utterances import audio_link
 
-FILE_NAME = "analysis.json"  # beside the split's scores.json
+logger = logging.getLogger(__name__)
+
 MOST_SUSPECTS = 30
 N_CONFUSIONS = 8
 
 
-def analysis_section(path: Path, report_dir: Path) -> dict[str, Any] | None:
+def analysis_section(path: Path, report_dir: Path, *, made_from: object) -> dict[str, Any] | None:
     """Prepare the section.
 
     Args:
         path: ``analysis.json`` of the report's main split.
         report_dir: The folder of the report, from which audio is linked.
+        made_from: What the scores that the report shows were made from; an analysis of others is left out.
 
     Returns:
         ``languages`` (the bad ones: ``code``, ``name``, ``error``, ``facts``, ``kinds``, ``findings``),
         ``associations`` (``title``, ``rho``, ``interval``, ``p``, ``n``, ``is_clear``), ``why_none``, ``suspects``,
-        ``n_suspects``, ``n_more``; None without the file.
-
-    Raises:
-        UserError: If the file is not an analysis.
+        ``n_suspects``, ``n_more``, and ``left_out``, which is empty; only ``left_out``, which says why, where the file
+        is of other scores or cannot be understood; None without the file.
     """
     try:
         analysis = json.loads(path.read_text(encoding="utf-8"))
-        return _prepare(analysis, report_dir)
+        if analysis["made_from"] == made_from:
+            return {"left_out": "", **_prepare(analysis, report_dir)}
+        why = "it was made from other scores"
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not an analysis ({error!r}); remove it or make it again with bin.analyze") from error
+    except (ValueError, LookupError, TypeError, AttributeError):
+        why = "it is damaged, or another version wrote it"
+    logger.warning("%s is left out of the report: %s; bin.analyze or stage 7 makes it again", path, why)
+    return {"left_out": why}
 
 
 def _prepare(analysis: Mapping[str, Any], report_dir: Path) -> dict[str, Any]:
@@ -66,8 +76,8 @@ def _prepare(analysis: Mapping[str, Any], report_dir: Path) -> dict[str, Any]:
 
 
 def _association(one: Mapping[str, Any]) -> dict[str, Any]:
-    low, high = map(signed, one["interval"])
-    numbers = {"rho": signed(one["rho"]), "interval": f"{low} to {high}", "p": p_in_words(one["p_holm"]), "n": one["n"]}
+    rho, interval = correlation_in_words(one)
+    numbers = {"rho": rho, "interval": interval, "p": p_in_words(one["p_holm"]), "n": one["n"]}
     return {"title": _capital(one["title"]), "is_clear": one["p_holm"] < 0.05, **numbers}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -10,6 +9,7 @@ from markupsafe import Markup
 
 from asr_dro.data.languages import languages
 from asr_dro.scoring.table import language_name
+from asr_dro.scripts import script_name
 
 MISSING = "–"
 THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
@@ -78,18 +78,10 @@ def breakable(tag: str) -> Markup:
     return Markup("_<wbr>").join(tag.split("_"))
 
 
-@functools.cache
-def script_name(code: str) -> str:
+def script_of_language(code: str) -> str:
     """Give the English name of the script that a language is usually written in; empty if it is not known."""
-    from babel import Locale  # takes longer to import than all the rest of this package
-
     language = languages().get(code)
-    if language is None:
-        return ""
-    name: str = Locale("en").scripts.get(language.script, language.script)
-    return (
-        f"Han, {name.lower()}" if language.script in ("Hans", "Hant") else name
-    )  # CLDR says no more than "Simplified"
+    return "" if language is None else script_name(language.script)
 
 
 def number(value: Any) -> float | None:

@@ -21,7 +21,7 @@ from asr_dro.report.page import TEMPLATES
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
-VERSION = "3"  # raise it when the same inputs and templates would give another report
+VERSION = "4"  # raise it when the same inputs and templates would give another report
 
 
 @dataclass(frozen=True, slots=True)

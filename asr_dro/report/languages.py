@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from asr_dro.report import plot
-from asr_dro.report.formats import duration, interval_text, name_of, percent, percent_tick, script_name
+from asr_dro.report.formats import duration, interval_text, name_of, percent, percent_tick, script_of_language
 from asr_dro.report.inputs import Inputs
 from asr_dro.report.intervals import Interval, about_intervals, complement, interval_of, level_of
 from asr_dro.report.scales import linear_scale
@@ -121,7 +121,7 @@ def language_rows(inputs: Inputs) -> list[LanguageRow]:
                 ),
                 is_worst=code == worst,
                 interval=measure.by_language.get(code),
-                script=script_name(code),
+                script=script_of_language(code),
             )
         )
     return sorted(rows, key=lambda row: (1.0 if row.error is None else -row.error, row.code))

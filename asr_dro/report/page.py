@@ -44,7 +44,7 @@ def render_page(
     )
     writers: tuple[Callable[..., Any], ...] = (
         *(formats.percent, formats.significant, formats.count, formats.duration, formats.name_of),
-        *(formats.interval_text, formats.script_name, formats.breakable),
+        *(formats.interval_text, formats.script_of_language, formats.breakable),
     )
     environment.filters.update({writer.__name__: writer for writer in writers})
     script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)

@@ -101,4 +101,5 @@ def _analysis(inputs: Inputs) -> dict[str, Any] | None:
         return None
     from asr_dro.report.analysis import analysis_section  # numpy, which the other sections do without
 
-    return analysis_section(path, inputs.sources.exp_dir)
+    made_from = inputs.main_scores.get("made_from")
+    return analysis_section(path, inputs.sources.exp_dir, made_from=made_from)

@@ -103,6 +103,12 @@ def percent(fraction: float | None, decimals: int = 1) -> str:
     return "-" if fraction is None else f"{100 * fraction:.{decimals}f}"
 
 
+def signed(value: float, decimals: int) -> str:
+    """Format a number that may be negative: with its sign, the true minus; without one if it is zero as shown."""
+    text = f"{value:+.{decimals}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
 def language_name(code: str) -> str:
     """Give the English name of a language, empty if unknown."""
     language = languages().get(code)

@@ -193,7 +193,8 @@ def test_perfect_hypotheses(tmp_path: Path) -> None:
     assert analysis["mean"] == 0
     assert not any(entry["is_bad"] for entry in analysis["languages"])
     assert not any(entry["findings"] for entry in analysis["languages"])
-    section = analysis_section(made.decode_dir / "test" / "analysis.json", made.exp)
+    path = made.decode_dir / "test" / "analysis.json"
+    section = analysis_section(path, made.exp, made_from=json.loads(path.read_text(encoding="utf-8"))["made_from"])
     assert section is not None
     assert section["languages"] == []
 
@@ -210,7 +211,7 @@ def test_what_goes_together_with_errors(tmp_path: Path) -> None:
     assert first["p_holm"] < 0.01
     others = {one["name"]: one["p_holm"] for one in analysis["associations"][1:]}
     assert {name for name, p in others.items() if p < 0.05} <= {"unseen_share"}  # which follows from hours
-    assert f"hours of training audio: rho {first['rho']:+.2f}" in format_analysis(analysis)
+    assert f"hours of training audio: rho \N{MINUS SIGN}{-first['rho']:.2f}" in format_analysis(analysis)
 
 
 def test_section_of_the_report(planted: Planted, tmp_path: Path) -> None:
@@ -224,9 +225,44 @@ def test_section_of_the_report(planted: Planted, tmp_path: Path) -> None:
     html = (copy.exp / "report.html").read_text(encoding="utf-8")
     assert 'id="analysis"' in html
     assert "Little training audio" in html
-    (copy.decode_dir / "test" / "analysis.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(UserError, match="make it again"):
+
+
+def test_an_analysis_of_other_scores_or_another_version_is_left_out_and_the_report_goes_on(
+    planted: Planted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copied(planted, tmp_path)
+    main(arguments(copy, "--quiet"))
+    path = copy.decode_dir / "test" / "analysis.json"
+    current = json.loads(path.read_text(encoding="utf-8"))
+    older = {name: value for name, value in current.items() if name != "made_from"}
+    renamed = {"findings" if name == "languages" else name: value for name, value in current.items()}
+    for content, why in (
+        (json.dumps({**current, "made_from": "0"}), "it was made from other scores"),
+        (json.dumps(older), "it is damaged, or another version wrote it"),
+        (json.dumps(renamed), "it is damaged, or another version wrote it"),
+        ("[]", "it is damaged, or another version wrote it"),
+        ("{", "it is damaged, or another version wrote it"),
+    ):
+        path.write_text(content, encoding="utf-8")
+        caplog.clear()
         make_report(copy.data, copy.exp, "greedy")
+        html = (copy.exp / "report.html").read_text(encoding="utf-8")
+        assert f"analysis.json is not shown: {why}. Run stage 7 again" in html
+        assert "Little training audio" not in html
+        assert f"{path} is left out of the report: {why}" in caplog.text
+    write_two_columns(copy.decode_dir / "test" / "text", {utt: "[fin] a" for utt in _ids(copy)})
+    main(arguments(copy, "--quiet"))
+    score_all(copy.data, copy.decode_dir)  # the analysis is of the scores before
+    make_report(copy.data, copy.exp, "greedy")
+    assert "it was made from other scores" in (copy.exp / "report.html").read_text(encoding="utf-8")
+    main(arguments(copy, "--quiet"))
+    make_report(copy.data, copy.exp, "greedy")
+    assert "is not shown" not in (copy.exp / "report.html").read_text(encoding="utf-8")
+
+
+def _ids(planted: Planted) -> list[str]:
+    lines = (planted.data / "test" / "text").read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines]
 
 
 def test_losses_are_kept_until_what_they_are_made_from_changes(planted: Planted, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asr_dro.analysis.stage import analyze
-from asr_dro.report.formats import script_name
+from asr_dro.report.formats import script_of_language
 from asr_dro.report.render import make_report
 from asr_dro.scoring.stage import score_all
 from tests.report.browser import Browser, missing_programs, open_browser
@@ -125,7 +125,7 @@ def test_filtering_by_script_and_without_accents(browser: Browser, large: Path) 
     shown = browser.run("return [...document.querySelectorAll('#language-table tbody tr')].filter(row => !row.hidden)"
                         ".map(row => row.dataset.code)")  # fmt: skip
     assert shown
-    assert {script_name(code) for code in shown} == {"Cyrillic"}
+    assert {script_of_language(code) for code in shown} == {"Cyrillic"}
     assert browser.run(TYPE, "#language-table", "ebrie") == "1 of 143", "Ebrié"
     assert browser.run(TYPE, "#language-table", "0") == "0 of 143", "numbers are no names"
 

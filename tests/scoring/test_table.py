@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from asr_dro.scoring.summaries import summarise_values
-from asr_dro.scoring.table import format_profile, format_table, percent
+from asr_dro.scoring.table import format_profile, format_table, percent, signed
 
 SCORES = {
     "cer": {
@@ -107,3 +107,8 @@ def test_a_profile_is_shown_without_its_languages() -> None:
         "    worst_language                      fin",
         "    sd                                    -",
     ]
+
+
+def test_signs_are_true_and_zero_has_none() -> None:
+    values = (1.0, -1.26, 0.0, -0.0, -0.04, 0.04, 0.05001)
+    assert [signed(value, 1) for value in values] == ["+1.0", "\N{MINUS SIGN}1.3", "0.0", "0.0", "0.0", "0.0", "+0.1"]
