@@ -87,10 +87,9 @@ def audio_link(wav: str, report_dir: Path) -> str:
         report_dir: The folder of the report.
 
     Returns:
-        A quoted relative URL; empty for nothing, for a command (Kaldi's trailing ``|``) and for a clip in a pack, which no
-        browser plays.
+        A quoted relative URL; empty for nothing and for a command (Kaldi's trailing ``|``).
     """
-    if not wav or wav.rstrip().endswith("|") or split_place(wav):
+    if not wav or wav.rstrip().endswith("|"):
         return ""
     return quote(os.path.relpath(wav, report_dir).replace(os.sep, "/"))
 
