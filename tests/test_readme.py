@@ -109,6 +109,16 @@ def run_on_an_experiment(words: list[str], sandbox: Sandbox) -> None:
     ).is_file()  # fmt: skip
 
 
+def run_dry(command: str, sandbox: Sandbox) -> None:
+    """Parse a submission's options, and expand its grid for its site, or for the repository's where it names none."""
+    from asr_dro.bin.submit import get_parser
+    from asr_dro.cluster.campaign import Campaign
+
+    arguments = get_parser().parse_args(split_command(command)[1][1:])
+    given = {"exp_dir": str(sandbox.root / "exp")}
+    assert Campaign(arguments.grid, arguments.cluster or "slurm", arguments.grid, given).dry_run()
+
+
 def run_in_a_repository(command: str, sandbox: Sandbox) -> None:
     """Run pre-commit's command in a new repository with our configuration; the hooks must be there afterwards."""
     shutil.copy(ROOT / ".pre-commit-config.yaml", sandbox.root)
@@ -123,6 +133,7 @@ def run_in_a_repository(command: str, sandbox: Sandbox) -> None:
 
 RUNNERS: dict[str, Callable[[str, Sandbox], None]] = {
     r"\./run\.sh|egs/\w+/run\.sh|local/collect_scores\.sh": run_with_recorder,
+    r"\./submit\.sh": run_dry,
     r"tools/\w+\.sh": run_with_help,
     r"\.venv/bin/python": run_with_this_python,
     r"\.venv/bin/pre-commit": run_in_a_repository,
