@@ -64,19 +64,28 @@ def _state_of(
     """Tell the state of an element from what it left and where it is in the queue; and what more there is to say."""
     if left is not None and left["state"] == "done":
         return "done", _score(experiment)
+    if queued is not None and queued[0] == "COMPLETING" and left is not None:  # what it left behind says more
+        queued = None
     if queued is not None and queued[0] != "RUNNING":
         return ("requeued" if left else "queued"), "" if queued[1] in ("None", "") else queued[1].lower()
+    if left is None and is_submitted and not queued:
+        return "died", "it never began: it was cancelled, or what it waited for failed"
     if left is None:
-        return ("queued" if queued else "died" if is_submitted else "not submitted"), ""
-    if queued is not None or (left["state"] == "running" and _is_alive(left)):
+        return ("queued" if queued else "not submitted"), ""
+    if queued is not None or (left["state"] == "running" and _is_alive(left, is_submitted=is_submitted)):
         return "running", _progress(experiment)
     if left["state"] == "running":
         return "died", "it was killed, or its host went down"
     return str(left["state"]), str(left.get("error", "")).strip().split("\n")[0]
 
 
-def _is_alive(left: Mapping[str, Any]) -> bool:
-    """Tell whether the process that wrote a state is at work; of another host nobody knows without a scheduler."""
+def _is_alive(left: Mapping[str, Any], *, is_submitted: bool) -> bool:
+    """Tell whether the process that wrote a state is at work, though no queue knows it.
+
+    Of another host nobody knows without a scheduler; what a scheduler started and has forgotten is over.
+    """
+    if is_submitted and left.get("job") is not None:
+        return False
     return left.get("host") != socket.gethostname() or os.path.exists(f"/proc/{left.get('pid')}")
 
 
