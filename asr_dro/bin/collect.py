@@ -13,6 +13,7 @@ examples:
   %(prog)s exp /elsewhere/exp --pool-seeds   of two machines; mean and SD over seeds
   %(prog)s --best-on-dev --latex table.tex --html scores.html
   %(prog)s --compare xlsr_ctc_mini6_s1 xlsr_ctc_dro_mini6_s1
+  %(prog)s --compare xlsr_ctc_mini6 xlsr_ctc_dro_mini6    all seeds of both
 """
 
 
@@ -43,7 +44,11 @@ def get_parser() -> argparse.ArgumentParser:
         "--published", action="append", default=[], metavar="NAME", help="ml_superb, challenge2025, ctc_dro: below ours"
     )
     add(
-        "--compare", nargs=2, metavar=("A", "B"), help="differences of two experiments (tags or folders) with intervals"
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="differences with intervals of two experiments (tags or folders), or of two groups of seeds: tags without "
+        "their seed, or several with commas between them",
     )
     add("--metric", default="cer", choices=("cer", "wer", "lid"), help="what --compare compares (default: cer)")
     add("--wide", action="store_true", help="all columns, lines of any length")

@@ -132,35 +132,26 @@ def write_comparison(options: Options, a: str, b: str, *, metric: str) -> None:
 
     Args:
         options: Where to look, and what to write.
-        a: Tag or folder of system A.
-        b: Tag or folder of system B.
+        a: System A: a tag or folder, several with commas between them, or a tag without its seed.
+        b: System B.
         metric: ``cer``, ``wer`` or ``lid``.
 
     Raises:
         UserError: If a system is not found, or they did not decode the same utterances.
     """
     from asr_dro.collecting import compare
-    from asr_dro.scoring.comparison import compare_systems
+    from asr_dro.collecting.systems import find_systems
 
     check_files(options.files)
     if len(options.splits) > 1:
         raise UserError(f"--compare compares one split, not {', '.join(options.splits)}")
-    folders, problems = [], []
-    for name in dict.fromkeys((a, b)):
-        try:
-            folders.append(compare.find_system(name, options.roots, split=options.splits[0], decode=options.decode))
-        except UserError as error:
-            problems.append(str(error))
-    if problems:
-        raise UserError("\n".join(problems))
-    folders = [folders[0], folders[-1]]
-    comparison = compare_systems(*folders, metric=metric)
-    names = (str(folders[0]), str(folders[1]))
+    systems = find_systems([a, b], options.roots, split=options.splits[0], decode=options.decode)
+    comparison = compare.compare(systems, metric=metric)
     write_formats(
         options,
-        lambda *, wide: compare.comparison_tables(comparison, names),
+        lambda *, wide: compare.comparison_tables(comparison, systems),
         tsv=lambda: compare.comparison_tsv(comparison),
-        json=lambda: compare.comparison_json(comparison, names),
+        json=lambda: compare.comparison_json(comparison, systems),
         title="Two systems compared",
         lead="Differences are B minus A, in percent.",
     )

@@ -1,21 +1,23 @@
-"""Two systems against each other: which files to compare, and the table of differences."""
+"""Two systems against each other: the tables of differences, for readers and for programs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from asr_dro.collecting.columns import Cell, Column, unbroken
-from asr_dro.collecting.find import DECODE_PREFIX, Place, choose_experiment, find_experiments, is_experiment
 from asr_dro.collecting.tables import Table
-from asr_dro.errors import UserError
+from asr_dro.scoring.table import signed
 
 if TYPE_CHECKING:
     from asr_dro.scoring.comparison import Difference, SystemsComparison
+    from asr_dro.scoring.seeds_comparison import SeedsComparison, SeedsDifference
 
-UTTERANCES = "utterances.tsv"
+    Comparison: TypeAlias = SystemsComparison | SeedsComparison
+    AnyDifference: TypeAlias = Difference | SeedsDifference
+
 SUMMARY_NAMES = {
     "mean": "mean of languages",
     "sd": "SD over languages",
@@ -27,117 +29,122 @@ METRIC_TITLES = {"cer": "CER", "wer": "WER", "lid": "LID accuracy"}
 _COLUMNS = ("A", "B", *map(unbroken, ("B − A", "95 %")), "p")
 
 
-def find_system(name: str, roots: Sequence[Path], *, split: str, decode: str | None) -> Path:
-    """Find the scored split that a name stands for.
+def compare(systems: Sequence[Sequence[Path]], *, metric: str) -> Comparison:
+    """Compare two trainings, or two groups of seeds.
 
     Args:
-        name: An experiment's tag or folder, or the folder of a decoding or of a scored split.
-        roots: Where experiments are looked for.
-        split: Name of the split.
-        decode: Name of the decoding; not needed where there is only one.
-
-    Returns:
-        The folder with ``utterances.tsv``.
+        systems: The folders with ``utterances.tsv`` of A and of B: one each, or at least two each.
+        metric: ``cer``, ``wer`` or ``lid``.
 
     Raises:
-        UserError: If there is none, or more than one.
+        UserError: If not all decoded the same utterances with the same references.
     """
-    path = Path(name)
-    if (path / UTTERANCES).is_file():
-        return path
-    if path.name.startswith(DECODE_PREFIX) and path.is_dir():
-        return _scored(path / split)
-    folder = path if is_experiment(path) else choose_experiment(name, _search(roots, name)).folder
-    if decode is not None:
-        return _scored(folder / f"{DECODE_PREFIX}{decode}" / split)
-    found = sorted(path.parent for path in folder.glob(f"{DECODE_PREFIX}*/{split}/{UTTERANCES}"))
-    if len(found) > 1:
-        names = ", ".join(one.parent.name.removeprefix(DECODE_PREFIX) for one in found)
-        raise UserError(f"{name}: {split} was decoded in several ways ({names}); choose one by --decode or its folder")
-    return found[0] if found else _scored(folder / f"{DECODE_PREFIX}*" / split)
+    a, b = systems
+    if len(a) == len(b) == 1:
+        from asr_dro.scoring.comparison import compare_systems
+
+        return compare_systems(a[0], b[0], metric=metric)
+    from asr_dro.scoring.seeds_comparison import compare_seeds
+
+    return compare_seeds(a, b, metric=metric)
 
 
-def _search(roots: Sequence[Path], name: str) -> list[Place]:
-    try:
-        return find_experiments(roots)
-    except UserError as error:
-        raise UserError(f"{name} is no experiment's folder, and no tag: {error}") from error
-
-
-def _scored(folder: Path) -> Path:
-    if not (folder / UTTERANCES).is_file():
-        raise UserError(f"{folder / UTTERANCES}: no scored split there; run stages 5 and 6 (decode, score) first")
-    return folder
-
-
-def comparison_tables(comparison: SystemsComparison, names: tuple[str, str]) -> list[Table]:
+def comparison_tables(comparison: Comparison, systems: Sequence[Sequence[Path]]) -> list[Table]:
     """Lay out a comparison: the numbers over languages, then each language, the greatest loss first.
 
     Args:
         comparison: What was found.
-        names: Names of systems A and B.
+        systems: The folders of A and of B.
     """
     title = METRIC_TITLES[comparison.metric]
-    level = f"{100 * comparison.settings.level:g} % intervals"
-    lines = [
-        f"A: {names[0]}",
-        f"B: {names[1]}",
-        f"{title} in percent on the same {comparison.n_utterances} utterances; {level} and p-values by "
-        f"{comparison.settings.resamples} paired resamples",
-    ]
-    if comparison.worst_language_a or comparison.worst_language_b:
-        lines.append(f"worst language: {comparison.worst_language_a} in A, {comparison.worst_language_b} in B")
-    names_over = {SUMMARY_NAMES.get(name, name): value for name, value in comparison.over_languages.items()}
-    over = _table(f"{title}, B against A", "Over languages", names_over.items(), notes=lines)
+    numbers: Mapping[str, AnyDifference] = comparison.over_languages
+    over_rows = [(SUMMARY_NAMES.get(name, name), one) for name, one in numbers.items()]
+    over = _table(f"{title}, B against A", "Over languages", over_rows, notes=_about(comparison, systems))
     sign = -1.0 if comparison.metric == "lid" else 1.0
-    languages = sorted(comparison.by_language.items(), key=lambda item: (-sign * (item[1].difference or 0.0), item[0]))
+    by_language: Mapping[str, AnyDifference] = comparison.by_language
+    languages = sorted(by_language.items(), key=lambda item: (-sign * (item[1].difference or 0.0), item[0]))
     note = "Holm: p corrected for the number of languages; * below 5 %"
     return [over, _table("By language, B's greatest loss first", "Language", languages, notes=[note], holm=True)]
 
 
+def _about(comparison: Comparison, systems: Sequence[Sequence[Path]]) -> list[str]:
+    """Say what was compared, and how."""
+    lines = []
+    for letter, folders in zip("AB", systems, strict=True):
+        count = f"{len(folders)} seeds: " if len(folders) > 1 else ""
+        lines.append(f"{letter}: {count}{', '.join(map(str, folders))}")
+    title = METRIC_TITLES[comparison.metric]
+    level, resamples = f"{100 * comparison.settings.level:g} %", comparison.settings.resamples
+    same = f"{title} in percent on the same {comparison.n_utterances} utterances"
+    if len(systems[0]) > 1:
+        lines.append(f"{same}; A and B are means over seeds, ± is the SD over them")
+        lines.append(
+            f"{level} intervals and p-values for new seeds and new utterances: Welch's t over seeds, with the variance "
+            f"over utterances of {resamples} paired resamples"
+        )
+        return lines
+    lines.append(f"{same}; {level} intervals and p-values by {resamples} paired resamples")
+    worst = [getattr(comparison, f"worst_language_{letter}") for letter in "ab"]
+    if any(worst):
+        lines.append(f"worst language: {worst[0]} in A, {worst[1]} in B")
+    return lines
+
+
 def _table(
-    title: str, head: str, rows: Iterable[tuple[str, Difference]], *, notes: Sequence[str], holm: bool = False
+    title: str, head: str, rows: Iterable[tuple[str, AnyDifference]], *, notes: Sequence[str], holm: bool = False
 ) -> Table:
     columns = [Column(head), *(Column(name, is_number=True) for name in _COLUMNS)]
     columns += [Column(unbroken("p (Holm)"), is_number=True), Column("")] if holm else []
     cells = []
     for name, one in rows:
-        row = [Cell(name), _percent(one.a), _percent(one.b), _percent(one.difference, sign="+")]
+        row = [Cell(name), _percent(one.a, _sd(one, "a")), _percent(one.b, _sd(one, "b")), _points(one.difference)]
         row += [_interval(one.interval), _probability(one.p)]
         row += [_probability(one.p_holm), Cell("*" if one.is_significant else "")] if holm else []
         cells.append(row)
     return Table(title, columns, cells, notes)
 
 
-def comparison_json(comparison: SystemsComparison, names: tuple[str, str]) -> str:
-    """Write everything of a comparison as JSON; rates are fractions."""
-    value = {"a": names[0], "b": names[1], **comparison.to_json()}
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+def comparison_json(comparison: Comparison, systems: Sequence[Sequence[Path]]) -> str:
+    """Write everything of a comparison as JSON; rates are fractions, ``a`` and ``b`` lists of folders."""
+    a, b = ([str(folder) for folder in folders] for folders in systems)
+    return json.dumps({"a": a, "b": b, **comparison.to_json()}, ensure_ascii=False, indent=2) + "\n"
 
 
-def comparison_tsv(comparison: SystemsComparison) -> str:
-    """Write a row for each number over languages and each language; rates are fractions."""
-    columns = ("kind", "name", "a", "b", "difference", "low", "high", "p", "p_holm", "is_significant")
-    lines = ["\t".join(columns)]
+def comparison_tsv(comparison: Comparison) -> str:
+    """Write a row for each number over languages and each language; rates are fractions, ``sd`` is over seeds."""
+    numbers = ("a", "b", "sd_a", "sd_b", "difference", "low", "high", "p", "p_holm")
+    lines = ["\t".join(("kind", "name", *numbers, "is_significant"))]
     kinds = (("over_languages", comparison.over_languages), ("language", comparison.by_language))
     for kind, differences in kinds:
         for name, one in differences.items():
             low, high = one.interval or (None, None)
-            numbers = (one.a, one.b, one.difference, low, high, one.p, one.p_holm)
-            shown = ["" if number is None else repr(float(number)) for number in numbers]
+            values = (one.a, one.b, _sd(one, "a"), _sd(one, "b"), one.difference, low, high, one.p, one.p_holm)
+            shown = ["" if value is None else repr(float(value)) for value in values]
             lines.append("\t".join([kind, name, *shown, str(one.is_significant).lower()]))
     return "\n".join(lines) + "\n"
 
 
-def _percent(value: float | None, sign: str = "") -> Cell:
-    return Cell() if value is None else Cell(f"{100 * value:{sign}.1f}", value)
+def _sd(one: AnyDifference, letter: str) -> float | None:
+    """Return the standard deviation over seeds; single trainings have none."""
+    value: float | None = getattr(one, f"sd_{letter}", None)
+    return value
+
+
+def _percent(value: float | None, sd: float | None) -> Cell:
+    if value is None:
+        return Cell()
+    return Cell(f"{100 * value:.1f}" + ("" if sd is None else f" ± {100 * sd:.1f}"), value)
+
+
+def _points(value: float | None) -> Cell:
+    return Cell() if value is None else Cell(signed(100 * value, 1), value)
 
 
 def _interval(interval: tuple[float, float] | None) -> Cell:
     if interval is None:
         return Cell()
-    low, high = interval
-    return Cell(f"{100 * low:+.1f} to {100 * high:+.1f}", low)
+    low, high = (signed(100 * value, 1) for value in interval)
+    return Cell(f"{low} to {high}", interval[0])
 
 
 def _probability(value: float | None) -> Cell:

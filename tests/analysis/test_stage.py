@@ -214,57 +214,6 @@ def test_what_goes_together_with_errors(tmp_path: Path) -> None:
     assert f"hours of training audio: rho \N{MINUS SIGN}{-first['rho']:.2f}" in format_analysis(analysis)
 
 
-def test_section_of_the_report(planted: Planted, tmp_path: Path) -> None:
-    copy = copied(planted, tmp_path)
-    (copy.decode_dir / "test" / "analysis.json").unlink(missing_ok=True)
-    make_report(copy.data, copy.exp, "greedy")
-    html = (copy.exp / "report.html").read_text(encoding="utf-8")
-    assert 'id="analysis"' not in html
-    main(arguments(copy, "--quiet"))
-    make_report(copy.data, copy.exp, "greedy")
-    html = (copy.exp / "report.html").read_text(encoding="utf-8")
-    assert 'id="analysis"' in html
-    assert "Little training audio" in html
-
-
-def test_an_analysis_of_other_scores_or_another_version_is_left_out_and_the_report_goes_on(
-    planted: Planted, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    copy = copied(planted, tmp_path)
-    main(arguments(copy, "--quiet"))
-    path = copy.decode_dir / "test" / "analysis.json"
-    current = json.loads(path.read_text(encoding="utf-8"))
-    older = {name: value for name, value in current.items() if name != "made_from"}
-    renamed = {"findings" if name == "languages" else name: value for name, value in current.items()}
-    for content, why in (
-        (json.dumps({**current, "made_from": "0"}), "it was made from other scores"),
-        (json.dumps(older), "it is damaged, or another version wrote it"),
-        (json.dumps(renamed), "it is damaged, or another version wrote it"),
-        ("[]", "it is damaged, or another version wrote it"),
-        ("{", "it is damaged, or another version wrote it"),
-    ):
-        path.write_text(content, encoding="utf-8")
-        caplog.clear()
-        make_report(copy.data, copy.exp, "greedy")
-        html = (copy.exp / "report.html").read_text(encoding="utf-8")
-        assert f"analysis.json is not shown: {why}. Run stage 7 again" in html
-        assert "Little training audio" not in html
-        assert f"{path} is left out of the report: {why}" in caplog.text
-    write_two_columns(copy.decode_dir / "test" / "text", {utt: "[fin] a" for utt in _ids(copy)})
-    main(arguments(copy, "--quiet"))
-    score_all(copy.data, copy.decode_dir)  # the analysis is of the scores before
-    make_report(copy.data, copy.exp, "greedy")
-    assert "it was made from other scores" in (copy.exp / "report.html").read_text(encoding="utf-8")
-    main(arguments(copy, "--quiet"))
-    make_report(copy.data, copy.exp, "greedy")
-    assert "is not shown" not in (copy.exp / "report.html").read_text(encoding="utf-8")
-
-
-def _ids(planted: Planted) -> list[str]:
-    lines = (planted.data / "test" / "text").read_text(encoding="utf-8").splitlines()
-    return [line.split()[0] for line in lines]
-
-
 def test_losses_are_kept_until_what_they_are_made_from_changes(planted: Planted, tmp_path: Path) -> None:
     copy = copied(planted, tmp_path)
     (copy.exp / "checkpoints").mkdir()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, EPOCHS, INPUTS, LAST_CHECKPOINT, MODEL, TRAIN_CONFIG
+from asr_dro.scoring.files import UTTERANCE_COLUMNS, write_tsv
 
 CER = {"fin": 0.1, "hin": 0.3, "kat": 0.2}
 
@@ -90,6 +91,20 @@ def add_scores(folder: Path, cer: Mapping[str, float], *, split: str = "test", d
     """Write the scores of a split."""
     write(folder / f"decode_{decode}" / split / "text", "a [fin] b\n")
     return write(folder / f"decode_{decode}" / split / "scores.json", json.dumps(make_scores(cer)))
+
+
+def write_utterances(folder: Path, errors: dict[str, list[int]], *, length: int = 10, reference: str = "r") -> Path:
+    """Write ``utterances.tsv`` with so many wrong characters in each utterance of a language."""
+    rows = []
+    for language, wrong in sorted(errors.items()):
+        for index, n in enumerate(wrong):
+            row: dict[str, Any] = dict.fromkeys(UTTERANCE_COLUMNS, "0")
+            name = f"{language}-{index:03d}"
+            row |= {"utt_id": name, "language": language, "group": language, "speaker": name, "reference": reference}
+            row |= {"hypothesis_language": language, "ref_chars": str(length), "char_sub": str(n), "ref_words": "2"}
+            rows.append([row[column] for column in UTTERANCE_COLUMNS])
+    write_tsv(folder / "utterances.tsv", UTTERANCE_COLUMNS, rows)
+    return folder
 
 
 def write(path: Path, text: str) -> Path:

@@ -7,18 +7,15 @@ import io
 import json
 import logging
 import os
-import random
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from asr_dro.bin.collect import main
 from asr_dro.errors import UserError
-from asr_dro.scoring.files import UTTERANCE_COLUMNS, write_tsv
 from tests.collecting.experiments import CER, add_scores, make_scores, write, write_run, write_scored
 from tests.report.test_render import Page
 
@@ -42,20 +39,6 @@ def exp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     main(list(arguments))
     return capsys.readouterr().out
-
-
-def write_utterances(folder: Path, errors: dict[str, list[int]], *, length: int = 10, reference: str = "r") -> Path:
-    """Write ``utterances.tsv`` with so many wrong characters in each utterance of a language."""
-    rows = []
-    for language, wrong in sorted(errors.items()):
-        for index, n in enumerate(wrong):
-            row: dict[str, Any] = dict.fromkeys(UTTERANCE_COLUMNS, "0")
-            name = f"{language}-{index:03d}"
-            row |= {"utt_id": name, "language": language, "group": language, "speaker": name, "reference": reference}
-            row |= {"hypothesis_language": language, "ref_chars": str(length), "char_sub": str(n), "ref_words": "2"}
-            rows.append([row[column] for column in UTTERANCE_COLUMNS])
-    write_tsv(folder / "utterances.tsv", UTTERANCE_COLUMNS, rows)
-    return folder
 
 
 def test_the_table_is_printed(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +135,7 @@ def test_mistakes(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--html", "exp", "--tsv", ""], "that is a folder; give a file\n--tsv: no file is named"),
         (["--tsv", "x", "--json", "x"], "x: named for more than one format"),
         (["--best-on-dev", "--split", "dev"], "cannot report dev"),
-        (["--compare", "plain_s1", "robust"], "did you mean robust_s1?"),
+        (["--compare", "plain_s1", "rubust"], "did you mean robust_s1?"),
         (["--compare", "plain_s1", "robust_s1"], "no scored split there"),
         (["--compare", "plain_s1", "robust_s1", "--split", "dev", "--split", "test"], "one split"),
     ):
@@ -171,49 +154,6 @@ def test_mistakes(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert stopped.value.code == 2
     assert exp.is_dir()
     assert "--markdwon" in capsys.readouterr().err
-
-
-def test_a_system_against_itself_differs_by_nothing(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    split = write_utterances(exp / "plain_s1/decode_greedy/test", {"fin": [1, 2, 3], "kat": [4, 5, 6]})
-    found = json.loads(printed(capsys, "--compare", "plain_s1", str(split), "--json", "-"))
-    for one in [*found["over_languages"].values(), *found["by_language"].values()]:
-        assert (one["difference"], one["interval"], one["p"]) == (0.0, [0.0, 0.0], 1.0)
-
-
-def test_differences_of_two_systems(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rng = random.Random(3)
-    errors = {"fin": [rng.randrange(3) for _ in range(60)], "kat": [rng.randrange(2, 6) for _ in range(60)]}
-    better = {"fin": errors["fin"], "kat": [n - 2 for n in errors["kat"]]}
-    write_utterances(exp / "plain_s1/decode_greedy/test", errors)
-    write_utterances(exp / "robust_s1/decode_greedy/test", better)
-    lines = printed(capsys, "--compare", "plain_s1", "robust_s1").splitlines()
-    (kat,) = [line.split() for line in lines if line.split()[:1] == ["kat"]]
-    assert kat[3] == "-20.0"
-    assert (kat[4:7], kat[-1]) == (["-20.0", "to", "-20.0"], "*")
-    order = [line.split()[0] for line in lines if line.split()[:1] in (["kat"], ["fin"])]
-    assert order == ["fin", "kat"]  # the greatest loss first
-    assert any(line.startswith("  worst language: kat in A, kat in B") for line in lines)
-    table = list(
-        csv.DictReader(io.StringIO(printed(capsys, "--compare", "plain_s1", "robust_s1", "--tsv", "-")), delimiter="\t")
-    )
-    assert {row["name"] for row in table if row["kind"] == "language"} == {"fin", "kat"}
-    for name in ("markdown", "latex", "html"):
-        assert "20.0" in printed(capsys, "--compare", "plain_s1", "robust_s1", f"--{name}", "-")
-
-
-def test_systems_on_different_sets_are_not_compared(exp: Path) -> None:
-    write_utterances(exp / "plain_s1/decode_greedy/test", {"fin": [1, 2, 3]})
-    write_utterances(exp / "robust_s1/decode_greedy/test", {"fin": [1, 2]})
-    with pytest.raises(UserError, match="fin-002"):
-        main(["--compare", "plain_s1", "robust_s1"])
-
-
-def test_of_several_decodings_one_must_be_named(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for decode in ("greedy", "beam"):
-        write_utterances(exp / "plain_s1" / f"decode_{decode}" / "test", {"fin": [1, 2, 3]})
-    with pytest.raises(UserError, match=r"several ways \(beam, greedy\)"):
-        main(["--compare", "plain_s1", "plain_s1"])
-    assert "0.0" in printed(capsys, "--compare", "plain_s1", "exp/plain_s1/decode_beam", "--decode", "greedy")
 
 
 def test_the_page_is_sound_and_hostile_texts_are_texts(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import statistics
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +11,7 @@ from asr_dro.errors import UserError
 from asr_dro.scoring.bootstrap import BootstrapSettings
 from asr_dro.scoring.comparison import compare_systems
 from asr_dro.scoring.files import write_utterances
-from asr_dro.scoring.scores import ScoredUtterance, summarise
-from asr_dro.scoring.seeds import pool, pool_seeds
+from asr_dro.scoring.scores import ScoredUtterance
 from asr_dro.scoring.seeds_comparison import compare_seeds, welch
 from tests.scoring.outcomes import Row, overdispersed, scored
 
@@ -30,59 +27,6 @@ def system(rng: np.random.Generator, factor: float, languages: int = 3, number: 
 
 def seeds(rng: np.random.Generator, factors: list[float]) -> list[list[ScoredUtterance]]:
     return [scored(system(rng, factor)) for factor in factors]
-
-
-def test_mean_and_deviation_of_each_number() -> None:
-    scores = [summarise(seed) for seed in seeds(np.random.default_rng(1), [1.0, 1.1, 0.9])]
-    pooled = pool_seeds(scores)
-    assert pooled.n_seeds == 3
-    for key in ("cer", "wer", "lid_accuracy"):
-        metric = pooled.metrics[key]
-        for name in ("mean", "sd", "worst", "micro"):
-            values = [seed[key][name] for seed in scores]
-            one = metric.over_languages[name]
-            assert one.values == tuple(values)
-            assert (one.mean, one.sd) == pytest.approx((statistics.mean(values), statistics.stdev(values)))
-            assert one.n == 3
-        for language, one in metric.by_language.items():
-            assert one.values == tuple(seed[key]["by_language"][language] for seed in scores)
-        assert metric.worst_languages == tuple(seed[key]["worst_language"] for seed in scores)
-    json.dumps(pooled.to_json(), allow_nan=False)
-
-
-def test_order_of_seeds_makes_no_difference_but_to_the_values() -> None:
-    scores = [summarise(seed) for seed in seeds(np.random.default_rng(1), [1.0, 1.1, 0.9])]
-    there, back = pool_seeds(scores), pool_seeds(scores[::-1])
-    one, other = (pooled.metrics["cer"].over_languages["mean"] for pooled in (there, back))
-    assert one.mean == other.mean
-    assert one.sd == pytest.approx(other.sd, rel=1e-12)
-    assert one.values == other.values[::-1]
-
-
-def test_one_seed_has_no_deviation_and_what_is_missing_takes_no_part() -> None:
-    (scores,) = (summarise(seed) for seed in seeds(np.random.default_rng(1), [1.0]))
-    one = pool_seeds([scores]).metrics["cer"].over_languages["mean"]
-    assert (one.mean, one.sd) == (scores["cer"]["mean"], None)
-    assert pool([None, 0.5, None]).n == 1
-    assert pool([None, 0.5, None]).mean == 0.5
-    assert pool([None, None]).mean is None
-
-
-def test_older_scores_without_some_numbers() -> None:
-    old: dict[str, Any] = {"cer": {"mean": 0.1, "by_language": {"a": 0.1}}, "counts": {"by_language": {}}}
-    pooled = pool_seeds([old, {"cer": {"mean": 0.3, "by_language": {"a": 0.3}}}])
-    assert pooled.metrics["cer"].over_languages["mean"].mean == pytest.approx(0.2)
-    assert pooled.metrics["cer"].over_languages["worst15"].mean is None
-    assert pooled.metrics["wer"].by_language == {}
-
-
-def test_scores_of_other_test_sets_are_refused() -> None:
-    rng = np.random.default_rng(1)
-    scores = [summarise(scored(system(rng, 1.0))), summarise(scored(system(rng, 1.0)[:-1]))]
-    with pytest.raises(UserError, match="seed 2 has other utterances than seed 1 in l2"):
-        pool_seeds(scores)
-    with pytest.raises(UserError, match="no scores to pool"):
-        pool_seeds([])
 
 
 def test_welch_as_in_scipy() -> None:
