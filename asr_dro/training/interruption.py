@@ -1,6 +1,6 @@
 """A training that is asked to stop: it stops at the next update, with a checkpoint from which it goes on.
 
-Slurm asks with SIGTERM when it pre-empts a job, and with SIGUSR1 ahead of a time limit (``sbatch --signal``).
+Slurm asks with SIGTERM when it preempts a job, and with SIGUSR1 ahead of a time limit (``sbatch --signal``).
 """
 
 from __future__ import annotations
