@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from asr_dro.errors import UserError, run_main
+from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
         description="Say what stands out in the worst languages, what goes together with errors across languages, and "
         "which transcripts are doubtful. Writes analysis.json and suspects.tsv beside the split's scores.json; "
         "stage 7 shows them in the report.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help="prepared set, as given to stages 4 to 6")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder, exp/<tag>")

@@ -7,13 +7,14 @@ import logging
 from pathlib import Path
 
 from asr_dro.errors import UserError, run_main
+from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--model", required=True, help="network and optimiser: conf/model/<name>.yaml")
     parser.add_argument("--objective", required=True, help="loss and batching: conf/objective/<name>.yaml")
     parser.add_argument(

@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument(
         "source", type=Path, metavar="IN", help="checkpoint file, or folder with config.json and weights"
     )

@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python3 -m asr_dro.bin.decode", description=__doc__, formatter_class=HelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="prepared set, e.g. data/mini_mini6")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder of a finished training")
     parser.add_argument("--decode", type=Path, required=True, help="decoding configuration, conf/decode/<name>.yaml")

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from asr_dro.data.languages import parse_lang_set
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--lang-set", required=True, help="name of a file in conf/lang_sets or a comma list of codes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the release")
     parser.add_argument("--train", type=int, default=300, help="training clips per language")

@@ -9,6 +9,7 @@ from pathlib import Path
 from asr_dro.corpora.registry import CORPORA
 from asr_dro.data.languages import lang_set_corpora, lang_set_label, parse_lang_set
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ _DEFAULT = "default"
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--corpus", choices=CORPORA, required=True, help="kind of corpus; names the audio folder")
     parser.add_argument("--source", type=Path, required=True, help="folder or file of the corpus")
     parser.add_argument("--lang-set", required=True, help="name of a file in conf/lang_sets or a comma list of codes")

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
         prog="python3 -m asr_dro.bin.report",
         description="Write <exp>/report.html: error per language, learning curves, group weights, confusion of "
         "languages, the worst utterances with their audio, and what was run. One file; it loads nothing.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help="prepared set, as given to stages 4 to 6")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder, exp/<tag>; the report goes there")

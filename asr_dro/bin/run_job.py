@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -13,7 +14,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m asr_dro.bin.run_job",
         description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--jobs", type=Path, required=True, help="the list that submit.sh wrote, jobs.tsv or data.tsv")
     parser.add_argument("--index", type=int, required=True, help="which line, from 0")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from asr_dro.errors import UserError, run_main
+from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
         prog="python3 -m asr_dro.bin.score",
         description="Score hypotheses: CER, WER and language identification, per language and over languages. "
         "Writes hyp.trn ref.trn utterances.tsv scores.tsv scores.json next to each <split>/text and prints a table.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--data", type=Path, required=True, help="prepared set with <split>/text and <split>/utt2lang")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder, exp/<tag>")

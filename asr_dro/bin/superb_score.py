@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 SETTINGS = {"10min": "10 min", "1h": "1 h"}
 
@@ -17,7 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
         prog="python3 -m asr_dro.bin.superb_score",
         description="Compute SUPERB_s. The table is a TSV file with the columns system, mono CER/PER, ASR normal CER, "
         "ASR few-shot CER, LID accuracy, ASR+LID accuracy, ASR+LID normal CER, ASR+LID few-shot CER, in percent.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("table", type=Path, nargs="?", help="table of systems; without it, the published ones alone")
     parser.add_argument(

@@ -7,13 +7,14 @@ import logging
 from pathlib import Path
 
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="prepared set, e.g. data/mini_mini6")
     parser.add_argument("--exp", type=Path, required=True, help="experiment folder that holds train.yaml")
     parser.add_argument("--ngpu", type=int, default=0, help="number of GPUs; 0 is the CPU")

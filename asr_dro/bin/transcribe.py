@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from asr_dro.errors import run_main
+from asr_dro.help_format import HelpFormatter
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
     parser.add_argument("exp", type=Path, help="experiment folder of a finished training, exp/<tag>")
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="audio files of any format of libsndfile, rate and length; "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr_dro.collecting.choosing import DEV, METRIC_NAMES, best_on_dev, pool_seeds, sort_entries
 from asr_dro.collecting.entries import Entry, read_entries
-from asr_dro.collecting.find import Place, find_experiments
+from asr_dro.collecting.find import DECODE_PREFIX, Place, find_experiments
 from asr_dro.collecting.page import format_html
 from asr_dro.collecting.published import Figure, read_published
 from asr_dro.collecting.runs import Run, read_run
@@ -19,6 +19,7 @@ from asr_dro.collecting.state import NOT_BEGUN, SCORED
 from asr_dro.collecting.tables import Table, entry_tables, published_table
 from asr_dro.collecting.terminal import WIDTH, format_terminal
 from asr_dro.errors import UserError
+from asr_dro.experiment import HYPOTHESES
 from asr_dro.fileio import atomic_open
 from asr_dro.scoring.files import read_tsv
 
@@ -71,12 +72,25 @@ def collect(options: Options) -> list[Entry]:
         entries += read_entries(run, splits, options.decode)
     if options.decode is not None and not any(entry.decode for entry in entries):
         raise UserError(f"--decode {options.decode}: no experiment has a folder decode_{options.decode}")
+    _warn_about_splits(entries, options)
     entries = add_settings(entries)
     if options.best_on_dev:
         entries = best_on_dev(entries, options.metric)
     if options.pool_seeds:
         entries = pool_seeds(entries)
     return sort_entries(entries, options.metric)
+
+
+def _warn_about_splits(entries: Sequence[Entry], options: Options) -> None:
+    """Name splits that nobody decoded where others were: a misspelt name looks like work that is not done."""
+    missing = [name for name in options.splits if not any(entry.decode for entry in entries if entry.split == name)]
+    if not missing:
+        return
+    folders = {entry.run.place.folder for entry in entries}
+    pattern = f"{DECODE_PREFIX}{options.decode or '*'}/*/{HYPOTHESES}"
+    if decoded := sorted({path.parent.name for folder in folders for path in folder.glob(pattern)}):
+        there = " ".join(decoded)
+        logger.warning("--split %s: no experiment has it; decoded splits are %s", " ".join(missing), there)
 
 
 def find_runs(options: Options) -> list[Run]:
@@ -87,6 +101,8 @@ def find_runs(options: Options) -> list[Run]:
     """
     if options.jobs is None:
         return [read_run(place) for place in find_experiments(options.roots)]
+    if not options.jobs.is_file():
+        raise UserError(f"--jobs {options.jobs}: no such file; give a list of jobs as submit.sh writes it (jobs.tsv)")
     tags = dict.fromkeys(row["tag"] for row in read_tsv(options.jobs, ("tag",)))
     roots = [root for root in options.roots if root.is_dir()]  # none of the jobs may have begun
     try:

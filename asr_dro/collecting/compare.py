@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from asr_dro.collecting.columns import Cell, Column, unbroken
-from asr_dro.collecting.tables import Table
+from asr_dro.collecting.tables import WORST_FEW, Table
 from asr_dro.scoring.table import signed
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def comparison_tables(comparison: Comparison, systems: Sequence[Sequence[Path]])
     """
     title = METRIC_TITLES[comparison.metric]
     numbers: Mapping[str, AnyDifference] = comparison.over_languages
-    over_rows = [(SUMMARY_NAMES.get(name, name), one) for name, one in numbers.items()]
+    few = {"worst15"} if len(comparison.by_language) <= WORST_FEW else set()  # they are all languages
+    over_rows = [(SUMMARY_NAMES.get(name, name), one) for name, one in numbers.items() if name not in few]
     over = _table(f"{title}, B against A", "Over languages", over_rows, notes=_about(comparison, systems))
     sign = -1.0 if comparison.metric == "lid" else 1.0
     by_language: Mapping[str, AnyDifference] = comparison.by_language
@@ -74,7 +75,7 @@ def _about(comparison: Comparison, systems: Sequence[Sequence[Path]]) -> list[st
         count = f"{len(folders)} seeds: " if len(folders) > 1 else ""
         lines.append(f"{letter}: {count}{', '.join(map(str, folders))}")
     title = METRIC_TITLES[comparison.metric]
-    level, resamples = f"{100 * comparison.settings.level:g} %", comparison.settings.resamples
+    level, resamples = f"{100 * comparison.settings.level:g} %", f"{comparison.settings.resamples:,}"
     same = f"{title} in percent on the same {comparison.n_utterances} utterances"
     if len(systems[0]) > 1:
         lines.append(f"{same}; A and B are means over seeds, ± is the SD over them")

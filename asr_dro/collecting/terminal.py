@@ -10,7 +10,7 @@ from asr_dro.collecting.tables import Table
 
 WIDTH = 100
 _GAP = "  "
-_LEAST = 8  # characters that a text column keeps before a column is left out
+_LEAST = 16  # characters that a text column keeps before a column is left out
 _LEAST_NAME = 28  # of an experiment, which is shown where nothing else tells rows apart
 _SHRINKING = frozenset({"Model", "Objective", "Settings", "Experiment", "Which", "System", "Setting"})
 _MARKS = frozenset({"Note", "Source", "Ref"})  # columns that hold the numbers of notes

@@ -103,12 +103,27 @@ def test_two_machines_with_the_same_tag(exp: Path, capsys: pytest.CaptureFixture
     assert exp.is_dir()
 
 
+def test_a_split_that_nobody_has_is_named(
+    exp: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert exp.is_dir()
+    with caplog.at_level(logging.WARNING):
+        text = printed(capsys, "--split", "tset")
+        assert caplog.messages == ["--split tset: no experiment has it; decoded splits are test"]
+        assert "plain_s1" in text
+        caplog.clear()
+        printed(capsys, "exp/stopped_s1")
+        assert caplog.messages == []
+
+
 def test_a_list_of_jobs_has_those_that_have_not_begun(exp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     jobs = write(Path("jobs.tsv"), "index\ttag\toptions\n0\tplain_s1\t--seed 1\n1\tnever_s1\t--train-args 'a b'\n")
     records = json.loads(printed(capsys, "--jobs", str(jobs), str(exp), "--json", "-"))["entries"]
     assert [(one["tag"], one["state"]) for one in records] == [("plain_s1", "scored"), ("never_s1", "not begun")]
     records = json.loads(printed(capsys, "--jobs", str(jobs), "later", "--json", "-"))["entries"]
     assert {one["state"] for one in records} == {"not begun"}
+    with pytest.raises(UserError, match=r"--jobs nowhere: no such file; give a list of jobs"):
+        main(["--jobs", "nowhere"])
     with pytest.raises(UserError, match=r"no column tag"):
         main(["--jobs", str(write(Path("other.tsv"), "name\n"))])
 

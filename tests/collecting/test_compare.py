@@ -52,6 +52,7 @@ def test_differences_of_two_systems(exp: Path, capsys: pytest.CaptureFixture[str
     order = [line.split()[0] for line in lines if line.split()[:1] in (["kat"], ["fin"])]
     assert order == ["fin", "kat"]  # the greatest loss first
     assert any(line.startswith("  worst language: kat in A, kat in B") for line in lines)
+    assert not any("worst 15" in line for line in lines), "they would be all languages"
     table = list(
         csv.DictReader(io.StringIO(printed(capsys, "--compare", "plain_s1", "robust_s1", "--tsv", "-")), delimiter="\t")
     )
