@@ -22,6 +22,7 @@ import soxr
 
 from asr_dro.corpora.corpus import EncodedClip, clip_name
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ
+from asr_dro.data.packing import EncodedFlac
 
 _LONGEST_GAP_S = 0.1  # encoders may pad differently from what their header says; more than this is a cut file
 _LONGEST_CLIP_S = 3600.0  # nobody reads a sentence for an hour, and decoding it would take gigabytes
@@ -175,6 +176,22 @@ def duration_s(encoded: EncodedClip) -> float:
         return float(_extent(file, encoded.start_s, encoded.length_s)[1] / file.samplerate)
 
 
+def encode_clip(encoded: EncodedClip) -> tuple[memoryview, int]:
+    """Return a clip as FLAC, and its number of samples.
+
+    Raises:
+        ClipError: If the clip cannot be used.
+    """
+    is_whole = encoded.start_s == 0 and encoded.length_s is None
+    with _opened(encoded, whole=is_whole) as stream:
+        samples = decode(stream, encoded.start_s, encoded.length_s)
+    if max(samples.max(), -samples.min()) < _SILENCE:
+        raise ClipError("silent")
+    flac = io.BytesIO()  # libsndfile does not tell a full disk from other troubles
+    soundfile.write(flac, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return flac.getbuffer(), len(samples)
+
+
 def convert_clip(encoded: EncodedClip, target: Path) -> int:
     """Write a clip as FLAC; ``target`` appears when it is complete and carries the clip's time.
 
@@ -185,16 +202,10 @@ def convert_clip(encoded: EncodedClip, target: Path) -> int:
         ClipError: If the clip cannot be used.
         OSError: If ``target`` cannot be written, for example because the disk is full.
     """
-    is_whole = encoded.start_s == 0 and encoded.length_s is None
-    with _opened(encoded, whole=is_whole) as stream:
-        samples = decode(stream, encoded.start_s, encoded.length_s)
-    if max(samples.max(), -samples.min()) < _SILENCE:
-        raise ClipError("silent")
-    flac = io.BytesIO()  # libsndfile does not tell a full disk from other troubles
-    soundfile.write(flac, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    flac, samples = encode_clip(encoded)
     temporary = target.with_name(f"{target.name}.tmp.{os.getpid()}")
     try:
-        temporary.write_bytes(flac.getbuffer())
+        temporary.write_bytes(flac)
         os.utime(temporary, ns=(encoded.time_ns, encoded.time_ns))
         # Not synced: thousands of files, and a killed program leaves what the system has taken.
         os.replace(temporary, target)
@@ -202,7 +213,7 @@ def convert_clip(encoded: EncodedClip, target: Path) -> int:
         raise OSError(error.errno, error.strerror, str(target)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return len(samples)
+    return samples
 
 
 def samples_if_converted(encoded: EncodedClip, target: Path) -> int:
@@ -231,6 +242,18 @@ def convert_chunk(clips: list[EncodedClip], folder: Path) -> list[Measured]:
         except ClipError as error:
             outcomes.append((encoded.clip, 0.0, str(error)))
     return outcomes
+
+
+def encode_chunk(clips: list[EncodedClip]) -> list[EncodedFlac]:
+    """Return the FLACs of clips."""
+    encoded = []
+    for one in clips:
+        try:
+            flac, samples = encode_clip(one)
+            encoded.append(EncodedFlac(one.clip, one.time_ns, samples, bytes(flac), ""))
+        except ClipError as error:
+            encoded.append(EncodedFlac(one.clip, one.time_ns, 0, b"", str(error)))
+    return encoded
 
 
 def measure_chunk(clips: list[EncodedClip]) -> list[Measured]:

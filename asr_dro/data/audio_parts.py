@@ -1,24 +1,27 @@
 """The audio of a corpus, part by part: how long the clips are, and their 16 kHz FLACs.
 
-The record of a part, ``<part>.tsv`` beside the folder of its FLACs, says how long each of them is, so that a part with
-nothing left to do opens no audio at all.
+The record of a part, ``<part>.tsv`` beside the folder of its FLACs or packs, says how long each of them is, so that a
+part with nothing left to do opens no audio at all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import heapq
 import itertools
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asr_dro.corpora.corpus import EncodedClip, Part
 from asr_dro.data.clip_table import Outcome, WantedClips
 from asr_dro.data.clip_workers import ClipWorkers
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.data.done import fingerprint, open_if_changed, remove_stale
+from asr_dro.data.packing import PackWriter, packed_places
 from asr_dro.data.processes import exclusive
 from asr_dro.data.staging import Staging
 from asr_dro.errors import UserError
@@ -27,17 +30,40 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 
+FLAC_BYTES_PER_S = 20_000  # at 16 kHz; read sentences of the mini corpus take 19 100
+FILE_BYTES = 4096  # file systems round sizes up to their blocks
+CLIP_S = 5.0  # length of a clip where no table says any
+_PACKED_AT_A_TIME = 8  # their FLACs come back from the processes: a hundred of a minute each are 120 MB
+
+
+class Missing(NamedTuple):
+    """Clips that are still to be converted.
+
+    Args:
+        clips: Their number.
+        duration_s: Their length in seconds, estimated where no table says it.
+    """
+
+    clips: int
+    duration_s: float
+
+    def room(self, *, is_packed: bool) -> float:
+        """Return the bytes that their FLACs will take, about."""
+        return self.duration_s * FLAC_BYTES_PER_S + (0 if is_packed else self.clips * FILE_BYTES)
+
+
 class AudioParts:
     """Works on the audio of one corpus; the processes start with the first clip that needs them.
 
     Args:
-        audio: Folder of the corpus's FLAC files.
+        audio: Folder of the corpus's FLACs.
         staging: The rows.
         workers: The processes.
+        is_packed: Whether FLACs lie in packs.
     """
 
-    def __init__(self, audio: Path, staging: Staging, workers: ClipWorkers) -> None:
-        self._audio, self._staging, self._workers = audio, staging, workers
+    def __init__(self, audio: Path, staging: Staging, workers: ClipWorkers, *, is_packed: bool = False) -> None:
+        self._audio, self._staging, self._workers, self._is_packed = audio, staging, workers, is_packed
 
     def measure(self, part: Part, clips: Collection[str]) -> Iterator[list[Outcome]]:
         """Yield the lengths of clips by their headers, some at a time; a clip that is not there is left out."""
@@ -68,40 +94,87 @@ class AudioParts:
             bar.update(len(outcomes))
         self._staging.finish_clips(index)
 
+    def missing(self, index: int, part: Part) -> Missing:
+        """Count the clips that are still to be converted; opens no audio."""
+        clips = self._staging.clips
+        self._fill(index, part)
+        if clips.count(wanted=True):  # a run that was killed has left no record
+            if self._is_packed:
+                clips.know_packed(index)
+            else:
+                clips.know(_converted(self._audio / part.name))
+        return Missing(clips.count(wanted=True), clips.wanted_s(CLIP_S))
+
     def convert(self, index: int, part: Part, bar: tqdm[Any]) -> None:
-        """Make sure that every clip has its FLAC.
+        """Make sure that every clip has its FLAC, in a file of its own or in a pack.
 
         Raises:
             OSError: If the disk is full or a process died.
+            UserError: If the index of packs is damaged.
         """
         with exclusive(self._audio / part.name):  # sets that share no part are prepared at the same time
-            self._convert(index, part, bar)
+            clips = self._staging.clips
+            record = self._fill(index, part)
+            n_wanted = clips.count(wanted=True)
+            bar.update(clips.count(wanted=False) - n_wanted)
+            if n_wanted:
+                (self._pack_wanted if self._is_packed else self._convert_wanted)(index, part, bar)
+            self._staging.finish_clips(index)
+            if n_wanted:
+                _write_record(*record, filter(functools.partial(_is_final, part), clips.outcomes()))
 
-    def _convert(self, index: int, part: Part, bar: tqdm[Any]) -> None:
-        clips = self._staging.clips
-        self._staging.start_clips(index, named=True)
-        clips.forget_durations()
-        record = self._audio / f"{part.name}.tsv"
+    def _fill(self, index: int, part: Part) -> tuple[Path, str]:
+        """Fill the table of clips, with what the part's record knows of them; return the record and what it is of."""
+        clips, record = self._staging.clips, self._audio / f"{part.name}.tsv"
         made_from = json.dumps(fingerprint(part.inputs()), sort_keys=True)
-        clips.set(_read_record(record, made_from), is_known=True)
-        n_wanted = clips.count(wanted=True)
-        bar.update(clips.count(wanted=False) - n_wanted)
-        if n_wanted:
-            self._convert_wanted(part, bar)
-        self._staging.finish_clips(index)
-        if n_wanted:
-            _write_record(record, made_from, filter(functools.partial(_is_final, part), clips.outcomes()))
+        self._staging.start_clips(index, named=True)
+        outcomes = _read_record(record, made_from)
+        if self._is_packed:
+            places = self._staging.places
+            places.fill(index, packed_places(self._audio / part.name))
+            outcomes = (outcome for outcome in outcomes if outcome[2] or places.wav(index, outcome[0]) is not None)
+        clips.set(outcomes, is_known=True)
+        return record, made_from
 
-    def _convert_wanted(self, part: Part, bar: tqdm[Any]) -> None:
+    def _convert_wanted(self, _: int, part: Part, bar: tqdm[Any]) -> None:
         from asr_dro.data.audio import convert_chunk
 
         folder, clips = self._audio / part.name, self._staging.clips
-        folder.mkdir(parents=True, exist_ok=True)
+        clips.forget_durations()
         remove_stale(folder)  # the folder is ours alone, so nobody is writing them
         convert = functools.partial(convert_chunk, folder=folder)
         for outcomes in self._workers.run(convert, part.audio.clips(WantedClips(clips))):
             clips.set(outcomes)
             bar.update(len(outcomes))
+
+    def _pack_wanted(self, index: int, part: Part, bar: tqdm[Any]) -> None:
+        from asr_dro.data.audio import encode_chunk
+
+        clips, places = self._staging.clips, self._staging.places
+        clips.forget_durations()
+
+        def changed() -> Iterator[EncodedClip]:
+            for encoded in part.audio.clips(WantedClips(clips)):
+                samples = places.samples(index, encoded.clip, encoded.time_ns)
+                if samples:
+                    clips.set([(encoded.clip, samples / SAMPLE_RATE_HZ, "")])
+                    bar.update()
+                else:
+                    yield encoded
+
+        with PackWriter(self._audio / part.name) as writer:
+            for packed in self._workers.run(encode_chunk, changed(), most=_PACKED_AT_A_TIME):
+                places.add(index, [writer.add(one) for one in packed if not one.reason])
+                clips.set((one.clip, one.samples / SAMPLE_RATE_HZ, one.reason) for one in packed)
+                bar.update(len(packed))
+
+
+def _converted(folder: Path) -> Iterator[str]:
+    """Yield the names of a part's FLACs."""
+    with os.scandir(folder) if folder.exists() else contextlib.nullcontext(()) as entries:
+        for entry in entries:
+            if entry.name.endswith(".flac"):
+                yield entry.name.removesuffix(".flac")
 
 
 def _files(part: Part, clips: Iterable[tuple[str, float | None]]) -> Iterator[EncodedClip]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from asr_dro.data.audio import ClipError, decode
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ
+from asr_dro.data.pack_format import is_audio_there, read_entry, split_place
 from asr_dro.data.packed_columns import PackedStrings
 from asr_dro.errors import UserError
 
@@ -32,10 +33,10 @@ Samples = NDArray[np.float32]
 
 
 def read_audio(path: str, expected_samples: int) -> Samples:
-    """Read a file as mono at ``SAMPLE_RATE_HZ``.
+    """Read an entry of ``wav.scp`` as mono at ``SAMPLE_RATE_HZ``.
 
     Args:
-        path: Any format of libsndfile.
+        path: A file of any format of libsndfile, or ``<pack>.ark:<offset>``.
         expected_samples: Length that its prepared set declares. Batches are planned with it: a file of seconds that
             turns out to last an hour would exhaust the memory.
 
@@ -62,14 +63,22 @@ def read_audio(path: str, expected_samples: int) -> Samples:
 
 
 def _read_bytes(path: str) -> bytes:
+    place = split_place(path)
+    if place is not None and os.path.lexists(place[0]):  # or else it is a file that happens to be called so
+        path = place[0]
+    else:
+        place = None
     file = Path(path)
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe would wait for ever
             raise ClipError("not a file")
+        if place is not None:
+            with open(file, "rb") as pack:
+                return read_entry(pack, place[1])
         encoded = file.read_bytes()
     except FileNotFoundError:
         raise ClipError("no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name, a damaged pack
         raise ClipError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not encoded:
         raise ClipError("zero bytes")
@@ -87,7 +96,7 @@ def check_audio_is_there(paths: PackedStrings, origin: Path) -> None:
         UserError: If there are paths and none of those looked for is a file.
     """
     probed = [paths[position] for position in range(0, len(paths), 1 + len(paths) // _PROBED)]
-    if probed and not any(os.path.isfile(path) for path in probed):
+    if probed and not any(map(is_audio_there, probed)):
         here = "" if os.path.isabs(probed[0]) else f" (relative to {Path.cwd()})"
         raise UserError(
             f"{origin}: there is no audio; {len(probed)} of {len(paths)} files looked for, e.g. {probed[0]}{here}. "

@@ -47,8 +47,8 @@ class ClipTable:
         )
 
     def forget_durations(self) -> None:
-        """Leave it to the audio how long the clips are."""
-        self._connection.execute("UPDATE clip SET duration_s = NULL")
+        """Leave it to the audio how long the clips are that no earlier run knew."""
+        self._connection.execute("UPDATE clip SET duration_s = NULL WHERE NOT is_known")
 
     def set(self, outcomes: Iterable[Outcome], *, is_known: bool = False) -> None:
         """Note outcomes; those ``is_known`` from an earlier run are not wanted any more."""
@@ -56,6 +56,29 @@ class ClipTable:
             f"UPDATE clip SET duration_s = ?, reason = ?, is_known = {int(is_known)} WHERE clip = ?",
             ((None if reason else duration_s, reason or None, clip) for clip, duration_s, reason in outcomes),
         )
+
+    def know(self, names: Iterable[str]) -> None:
+        """Count clips as known by the names of their FLACs."""
+        self._connection.executemany("UPDATE clip SET is_known = 1 WHERE name = ?", ((name,) for name in names))
+
+    def know_packed(self, part: int) -> None:
+        """Count the clips of a part as known that are in a pack."""
+        statement = (
+            "UPDATE clip SET is_known = 1 WHERE EXISTS (SELECT 1 FROM place WHERE part = ? AND clip = clip.clip)"
+        )
+        self._connection.execute(statement, (part,))
+
+    def wanted_s(self, clip_s: float) -> float:
+        """Add up the lengths in seconds of the clips that are not known.
+
+        Args:
+            clip_s: Length to assume where that of no clip is known; else it is their mean.
+        """
+        statement = (
+            "SELECT total(coalesce(duration_s, (SELECT avg(duration_s) FROM clip), ?)) FROM clip"
+            " WHERE NOT is_known AND reason IS NULL"
+        )
+        return float(self._connection.execute(statement, (clip_s,)).fetchone()[0])
 
     def set_missing(self) -> None:
         """Give clips without an outcome their reason: the source did not have them."""

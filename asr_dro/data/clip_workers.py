@@ -13,7 +13,7 @@ from typing import TypeVar
 from asr_dro.corpora.corpus import EncodedClip
 from asr_dro.data.processes import worker_pool
 
-_CHUNK = 32  # clips sent to a process at a time
+CHUNK = 32  # clips sent to a process at a time
 _CHUNK_BYTES = 1 << 20  # or this much audio, if it travels with them
 
 Outcome = TypeVar("Outcome")
@@ -26,13 +26,13 @@ def _quiet() -> None:
     os.close(devnull)
 
 
-def _chunks(clips: Iterable[EncodedClip]) -> Iterator[list[EncodedClip]]:
+def _chunks(clips: Iterable[EncodedClip], most: int) -> Iterator[list[EncodedClip]]:
     chunk: list[EncodedClip] = []
     n_bytes = 0
     for clip in clips:
         chunk.append(clip)
         n_bytes += len(clip.content) if isinstance(clip.content, bytes) else 0
-        if len(chunk) == _CHUNK or n_bytes >= _CHUNK_BYTES:
+        if len(chunk) == most or n_bytes >= _CHUNK_BYTES:
             yield chunk
             chunk, n_bytes = [], 0
     if chunk:
@@ -52,13 +52,14 @@ class ClipWorkers:
         self._pool: ProcessPoolExecutor | None = None
 
     def run(
-        self, function: Callable[[list[EncodedClip]], list[Outcome]], clips: Iterable[EncodedClip]
+        self, function: Callable[[list[EncodedClip]], list[Outcome]], clips: Iterable[EncodedClip], most: int = CHUNK
     ) -> Iterator[list[Outcome]]:
         """Apply ``function`` to chunks of clips in parallel.
 
         Args:
             function: Can be pickled.
             clips: Read as far ahead as keeps the processes busy.
+            most: Clips in a chunk; fewer where results are large.
 
         Yields:
             Results of chunks, in the order of ``clips``.
@@ -70,7 +71,7 @@ class ClipWorkers:
             self._pool = self._stack.enter_context(worker_pool(self._nj, _quiet))
         pending: deque[Future[list[Outcome]]] = deque()
         try:
-            for chunk in _chunks(clips):
+            for chunk in _chunks(clips, most):
                 pending.append(self._pool.submit(function, chunk))
                 if len(pending) > 2 * self._nj + 1:
                     yield pending.popleft().result()

@@ -49,7 +49,8 @@ class DataConfig:
         task: What is recognised: language and text, text alone, or the language alone.
         train: Common Voice's ``official`` training split, or ``validated`` clips without dev's and test's speakers and
             sentences.
-        audio: ``convert`` to 16 kHz FLAC, or ``keep`` the corpus's files and decode them in training.
+        audio: ``convert`` to 16 kHz FLAC, ``pack`` these into a few large files, or ``keep`` the corpus's files and
+            decode them in training.
         group: Columns whose values make the group, joined by ``+``; ``language`` or any column the corpus has.
         label_repairs: Names of repairs of ML-SUPERB's labels, or ``[all]``.
         missing_languages: ``error``, or ``skip`` languages that the corpus lacks.
@@ -108,7 +109,7 @@ _ALLOWED = {
     "text": TEXT_PROFILES,
     "task": TASKS,
     "train": ("official", "validated"),
-    "audio": ("convert", "keep"),
+    "audio": ("convert", "pack", "keep"),
     "missing_languages": ("error", "skip"),
 }
 

@@ -7,13 +7,13 @@ file has one line per utterance, ``<utterance> <value>``, sorted by utterance in
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from asr_dro.data.pack_format import is_audio_there
 from asr_dro.data.two_columns import (
     iterate_two_columns,
     order_problem,
@@ -199,7 +199,7 @@ class _Column:
             return f"white space in {value!r}"
         if self._is_duration and not _is_duration(value):
             return f"not a duration in seconds above zero: {value!r}"
-        if self._check_audio and not os.path.isfile(value):
+        if self._check_audio and not is_audio_there(value):
             return f"no such file: {value}"
         return ""
 

@@ -33,6 +33,7 @@ from asr_dro.data.draw import ALL, draw, parse_duration
 from asr_dro.data.processes import exclusive
 from asr_dro.data.row_reading import read_rows, speaker_of
 from asr_dro.data.staging import Staging, new_staging
+from asr_dro.disk import check_room
 from asr_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Preparation:
     @property
     def audio(self) -> Path:
         """Folder of the audio, shared by all sets of one corpus."""
-        return self.data_dir / "audio" / self.corpus
+        return self.data_dir / ("packs" if self.config.audio == "pack" else "audio") / self.corpus
 
     @property
     def request(self) -> CorpusRequest:
@@ -173,6 +174,7 @@ class _Run:
     def __init__(self, preparation: Preparation, parts: Sequence[Part], staging: Staging) -> None:
         self._preparation, self._parts, self._staging = preparation, parts, staging
         self._cap_s = parse_duration(preparation.duration)
+        self._folders = [str(preparation.audio / part.name) for part in parts]
 
     def run(self) -> None:
         """Read, limit, draw, convert, write."""
@@ -182,21 +184,37 @@ class _Run:
         with contextlib.ExitStack() as stack:
             stack.enter_context(logging_redirect_tqdm())
             workers = ClipWorkers(self._preparation.nj, stack)
-            audio = AudioParts(self._preparation.audio, self._staging, workers)
+            audio = AudioParts(self._preparation.audio, self._staging, workers, is_packed=self._is("pack"))
             with tqdm(desc="read", unit=" rows", disable=None) as bar:
                 n_rows = read_rows(self._parts, self._preparation.config, self._staging, bar)
             self._staging.quarantine(self._length_problem)
             if self._cap_s is not None:
                 with tqdm(desc="measure", unit=" clips", disable=None) as bar:
                     self._draw(self._cap_s, audio, bar)
+            if not self._is("keep"):
+                self._check_room(audio)
             with tqdm(desc="audio", total=self._staging.n_usable(), unit=" clips", disable=None) as bar:
                 for index, part in enumerate(self._parts):
-                    step = audio.keep if self._preparation.config.audio == "keep" else audio.convert
+                    step = audio.keep if self._is("keep") else audio.convert
                     step(index, part, bar)
             self._staging.quarantine(self._length_problem)
         self._write()
         self._log_balance(n_rows)
         self._check_languages()
+
+    def _is(self, audio: str) -> bool:
+        return self._preparation.config.audio == audio
+
+    def _check_room(self, audio: AudioParts) -> None:
+        missing = [audio.missing(index, part) for index, part in enumerate(self._parts)]
+        needed_bytes = sum(found.room(is_packed=self._is("pack")) for found in missing)
+        if needed_bytes:
+            n_clips, hours = (
+                sum(found.clips for found in missing),
+                sum(found.duration_s for found in missing) / 3600,
+            )
+            what = f"16 kHz audio of {n_clips} clips, about {hours:.1f} h,"
+            check_room(self._preparation.audio, needed_bytes, what)
 
     def _length_problem(self, split: int, duration_s: float) -> str | None:
         shortest_s, longest_s = self._preparation.config.shortest_s, self._preparation.config.longest_s
@@ -231,15 +249,19 @@ class _Run:
                 file.write(f"{language}\t{SPLITS[index]}\t{_shown(clip)}\t{_shown(reason)}\n")
 
     def _utterances(self, split: str) -> Iterator[Utterance]:
-        is_kept = self._preparation.config.audio == "keep"
-        folders = [str(self._preparation.audio / part.name) for part in self._parts]
         corpora = [part.corpus or self._preparation.corpus for part in self._parts]
         for part, clip, utt_id, text, language, group, said, duration_s in self._staging.usable_rows(
             SPLITS.index(split)
         ):
-            wav = self._parts[part].audio.path(clip) if is_kept else f"{folders[part]}/{clip_name(clip)}.flac"
             speaker, corpus = speaker_of(utt_id, language), said or corpora[part]
-            yield Utterance(utt_id, str(wav), text, speaker, language, group, duration_s, corpus)
+            yield Utterance(utt_id, self._wav(part, clip), text, speaker, language, group, duration_s, corpus)
+
+    def _wav(self, part: int, clip: str) -> str:
+        if self._is("keep"):
+            return str(self._parts[part].audio.path(clip))
+        if self._is("pack"):
+            return self._staging.places.wav(part, clip) or ""  # each usable clip has its place; validation would tell
+        return f"{self._folders[part]}/{clip_name(clip)}.flac"
 
     def _log_balance(self, n_rows: Mapping[tuple[int, int], int]) -> None:
         found = {(balance.part, balance.split): balance for balance in self._staging.balance()}

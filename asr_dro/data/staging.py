@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from asr_dro.data.clip_table import ClipTable
 from asr_dro.data.data_dir import SPLITS
+from asr_dro.data.place_table import PlaceTable
 
 _CACHE_KIB = 64 * 1024
 _TRAIN = SPLITS.index("train")
@@ -103,6 +104,7 @@ class Staging:
         connection.execute(_TABLE)
         connection.create_function("draw_key", 1, draw_key, deterministic=True)
         self.clips = ClipTable(connection)
+        self.places = PlaceTable(connection)
 
     def add(self, rows: Iterable[StagedRow]) -> None:
         """Add all rows of the corpus, then quarantine those with the name of an earlier one."""

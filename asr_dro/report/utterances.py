@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from asr_dro.data.pack_format import split_place
 from asr_dro.report.alignment import MAX_GRAPHEMES, align
 from asr_dro.report.formats import name_of, number
 from asr_dro.report.inputs import Inputs
@@ -87,9 +88,10 @@ def audio_link(wav: str, report_dir: Path) -> str:
         report_dir: The folder of the report.
 
     Returns:
-        A quoted relative URL; empty for nothing and for a command (Kaldi's trailing ``|``).
+        A quoted relative URL; empty for nothing, for a command (Kaldi's trailing ``|``) and for a clip in a pack, which
+        no browser plays.
     """
-    if not wav or wav.rstrip().endswith("|"):
+    if not wav or wav.rstrip().endswith("|") or split_place(wav):
         return ""
     return quote(os.path.relpath(wav, report_dir).replace(os.sep, "/"))
 

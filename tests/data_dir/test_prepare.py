@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from asr_dro.data.config import DataConfig
 from asr_dro.data.data_dir import read_data_dir, validate_data_dir
 from asr_dro.data.prepare import Preparation, prepare
 from asr_dro.errors import UserError
 from tests.data_dir.tones import HEADER, MakeRelease, write_tone
 
 
-def asked_for(release: Path, data_dir: Path, codes: tuple[str, ...] = ("spa",)) -> Preparation:
-    return Preparation("mini", release, codes, data_dir, "mini_" + "+".join(codes))
+def asked_for(release: Path, data_dir: Path, codes: tuple[str, ...] = ("spa",), audio: str = "convert") -> Preparation:
+    return Preparation("mini", release, codes, data_dir, "mini_" + "+".join(codes), config=DataConfig(audio=audio))
 
 
 def inodes(folder: Path) -> dict[str, int]:
@@ -184,7 +185,10 @@ def test_file_in_the_place_of_the_data_folder(make_release: MakeRelease, tmp_pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system to fill")
-def test_full_disk(make_release: MakeRelease, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("audio", "ending"), [("convert", ".flac"), ("pack", ".ark")])
+def test_full_disk(
+    make_release: MakeRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, audio: str, ending: str
+) -> None:
     release = make_release(clips=12, seconds=2.0)
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -193,15 +197,19 @@ def test_full_disk(make_release: MakeRelease, tmp_path: Path) -> None:
     if mounted.returncode != 0:
         pytest.skip(f"this machine does not let root mount: {mounted.stderr.decode().strip()}")
     try:
-        asked = asked_for(release, disk / "data")
-        with pytest.raises(OSError, match=r"No space left on device: '.*\.flac'"):
+        asked = asked_for(release, disk / "data", audio=audio)
+        with pytest.raises(UserError, match=r"16 kHz audio of 36 clips, about 0\.1 h, needs 0\.0 GB in .*--data-dir"):
+            prepare(asked)
+        assert {path.name for path in disk.rglob("*") if path.is_file()} == {".lock", "data.yaml"}
+        monkeypatch.setattr("asr_dro.data.prepare.check_room", lambda *_: None)  # clips may be larger than thought
+        with pytest.raises(OSError, match=rf"No space left on device: '.*\{ending}'"):
             prepare(asked)
         assert list(disk.rglob("*.tmp.*")) == []
         assert not (asked.prepared / ".done.json").exists()
-        whole = [path.stat().st_ino for path in sorted(disk.rglob("*.flac"))]
+        whole = [path.stat().st_ino for path in sorted(disk.rglob(f"*{ending}"))]
         subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
         assert prepare(asked)
-        assert {path.stat().st_ino for path in disk.rglob("*.flac")} >= set(whole) != set()
+        assert {path.stat().st_ino for path in disk.rglob(f"*{ending}")} >= set(whole) != set()
         assert len(read_data_dir(asked.prepared / "train", check_audio=True)) == 12
     finally:
         subprocess.run(["umount", disk], check=True)

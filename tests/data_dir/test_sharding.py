@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-@pytest.mark.parametrize("config", ["default"])
+@pytest.mark.parametrize("config", ["default", "packed"])
 def test_languages_at_the_same_time_are_the_set_at_once(
     make_release: MakeRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
 ) -> None:

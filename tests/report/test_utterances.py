@@ -66,6 +66,8 @@ def test_fewer_of_each_language_where_there_are_many(n_languages: int, n_each: i
         ('data/".flac', "../../data/%22.flac"),
         ("sox a.mp3 -t wav - |", ""),
         ("", ""),
+        ("data/packs/mini/fin/fi/0001.ark:25", ""),  # no browser plays it
+        ("data/0001.ark", "../../data/0001.ark"),
     ],
 )
 def test_audio_links_are_relative_and_quoted(wav: str, link: str) -> None:
