@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 STATES = "state"  # folder beside the list, with a file for each element
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _POLL_S = 0.2
+_RUNNING = "RUNNING"  # the word of squeue
 _SHOWN = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "TMPDIR", "HF_HOME", "SLURM_")  # variables, or how they begin
 
 
@@ -204,14 +205,25 @@ def _descendants() -> list[int]:
 
 
 def _requeue() -> None:
-    """Ask Slurm to begin this job again, in the same place of its array."""
+    """Ask Slurm to begin this job again, in the same place of its array, unless Slurm itself is ending it.
+
+    A job that is cancelled is sent SIGTERM too, and to requeue it would bring it back to life.
+    """
     array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     job = f"{array}_{element}" if array and element else os.environ.get("SLURM_JOB_ID")
     if job is None:
         return
-    result = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)
+    state = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+    if not state.returncode and state.stdout.strip() != _RUNNING:
+        logger.info("job %s is %s; it does not queue again", job, state.stdout.strip().lower() or "gone")
+        return
+    result = _ask("scontrol", "requeue", job)
     if result.returncode:
         logger.warning("scontrol requeue %s: %s", job, result.stderr.strip())
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def experiment_of(job: Job) -> Path:

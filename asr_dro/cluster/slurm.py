@@ -133,6 +133,7 @@ def write_scripts(submission: Submission, site: Site) -> None:
         call += ["--stage", str(first), "--stop-stage", str(last), "--requeue", "--index"]
         lines = [
             f"# One element of {listed}: INDICES (from submit.sh) has the line of the list at this place of the array.",
+            "trap '' USR1 TERM # too early for a checkpoint: they would end this script, and nobody would requeue it",
             *_beginning(site),
             'index=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "${INDICES}")',
             f'exec {shlex.join(call)} "${{index}}"',

@@ -43,10 +43,13 @@ class Slurm:
         nodes: Number of nodes, called n1, n2, ...
         cpus: Processors that each node claims to have.
         array_limit: ``MaxArraySize``.
+        more: Further lines of slurm.conf.
     """
 
-    def __init__(self, folder: Path, *, nodes: int = 2, cpus: int = 4, array_limit: int = 1001) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, *, nodes: int = 2, cpus: int = 4, array_limit: int = 1001, more: Sequence[str] = ()
+    ) -> None:
+        self.folder, self.more = folder, more
         self.nodes = [f"n{number}" for number in range(1, nodes + 1)]
         self.cpus, self.array_limit = cpus, array_limit
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -130,6 +133,7 @@ class Slurm:
                 for node, port in zip(self.nodes, self.ports[1:], strict=True)
             ),
             "PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 State=UP",
+            *self.more,
         ]
         return "\n".join(lines) + "\n"
 
@@ -151,10 +155,10 @@ class Slurm:
     def _wait_for_nodes(self) -> None:
         def all_idle() -> bool:
             try:
-                states = self.call("sinfo", "--noheader", "--Node", "--format=%T", timeout_s=5).split()
+                lines = self.call("sinfo", "--noheader", "--Node", "--format=%N %T", timeout_s=5).splitlines()
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
                 return False
-            return len(states) == len(self.nodes) and set(states) == {"idle"}
+            return {line.strip() for line in lines} == {f"{node} idle" for node in self.nodes}  # once a partition
 
         _wait(all_idle, "the nodes", self._logs)
 
@@ -222,9 +226,9 @@ class Slurm:
 
 
 @contextmanager
-def running(folder: Path, *, nodes: int = 2, cpus: int = 4, array_limit: int = 1001) -> Iterator[Slurm]:
+def running(folder: Path, *, more: Sequence[str] = ()) -> Iterator[Slurm]:
     """Start a cluster for the block."""
-    cluster = Slurm(folder, nodes=nodes, cpus=cpus, array_limit=array_limit)
+    cluster = Slurm(folder, more=more)
     try:
         cluster.start()
         yield cluster
