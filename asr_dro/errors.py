@@ -54,7 +54,8 @@ def run_main(main: Callable[[], None]) -> None:
         record_failure(error, EXIT_USER_ERROR)
         raise SystemExit(EXIT_USER_ERROR) from error
     except InterruptedRun as error:
-        logger.warning("stopped on request: %s; the same command goes on from there", error)
+        if os.environ.get("RANK", "0") == "0":  # of several processes one says it for all
+            logger.warning("stopped on request: %s; the same command goes on from there", error)
         record_failure(error, EXIT_TRY_AGAIN)
         raise SystemExit(EXIT_TRY_AGAIN) from error
     except OSError as error:  # full disk, unreadable folder: the message names the file, a traceback would bury it

@@ -14,6 +14,8 @@ launch() {
     first=$(scontrol show hostnames "${SLURM_JOB_NODELIST:-}" | head -n 1)
     MASTER_ADDR=$(scontrol show node "${first}" | sed -nE 's/.*NodeAddr=([^ ]+).*/\1/p' | head -n 1)
     export MASTER_ADDR="${MASTER_ADDR:-${first}}" MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))
+    # Since Slurm 22.05 srun does not take over what sbatch was told of cores.
+    [[ -z "${SLURM_CPUS_PER_TASK:-}" ]] || export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK}"
     # shellcheck disable=SC2016  # each task has its own
     srun --ntasks="${tasks}" --kill-on-bad-exit=1 --export=ALL bash -c \
       'RANK=${SLURM_PROCID} LOCAL_RANK=${SLURM_LOCALID} WORLD_SIZE=${SLURM_NTASKS} exec "$@"' launch \

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.trainer import Trainer
+from torch import distributed
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
@@ -204,6 +205,8 @@ class TrainingRun:
         """Save and leave if a signal asked for it; all processes take part."""
         if CURRENT.requested(self.device):
             self._save()
+            if self.distributed:  # srun and torchrun end the others when one leaves: not before all is written
+                distributed.barrier()
             state = self.state
             raise TrainingInterrupted(
                 f"{CURRENT.describe()} after epoch {state.epoch}, batch {state.batches} ({state.updates} updates)"

@@ -82,19 +82,26 @@ def test_a_signal_to_one_of_several_processes_stops_all_at_one_update(noise_set:
     more = f"{MORE} --encoder_conf dropout_p=0 --max_epoch 2"
     whole, parts = write_run(tmp_path / "whole", "ctc_dro", more), write_run(tmp_path / "parts", "ctc_dro", more)
     train_together(noise_set, whole, 2)
-    original, original_train = TrainingRun._after_update, train
+    original, original_train, original_save = TrainingRun._after_update, train, trainer.checkpoints.save
 
     def after_update(run: TrainingRun) -> bool:
         if run.state.updates == 3 and run.rank == 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(run)
 
+    def save(*arguments: Any) -> None:
+        time.sleep(0.5)
+        original_save(*arguments)
+
     def interrupted(*arguments: Any, **others: Any) -> None:
         with pytest.raises(TrainingInterrupted):
             original_train(*arguments, **others)
+        # The first that leaves makes srun and torchrun end the others: all must be written by then.
+        assert torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["updates"] == 3
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingRun, "_after_update", after_update)
+        patch.setattr(trainer.checkpoints, "save", save)
         patch.setattr("tests.training.runs.train", interrupted)
         train_together(noise_set, parts, 2)
     assert torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["updates"] == 3

@@ -1,0 +1,113 @@
+"""A training on two nodes of a real Slurm, a process on each, started by srun: its result, its signals, its deaths."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from asr_dro.cluster.element import read_state
+from asr_dro.cluster.grid import Run
+from asr_dro.cluster.jobs import write_jobs
+from asr_dro.experiment import EPOCHS
+from asr_dro.training.run import train
+from tests.cluster.slurm import Slurm, why_not
+from tests.shell_sandbox import ROOT
+from tests.training.runs import TINY, assert_same_training, write_noise_set, write_run
+
+pytestmark = [
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a Slurm"),
+    pytest.mark.timeout(900),  # half a minute by itself; where many work on the machine, minutes
+]
+
+MORE = "--max_epoch 16 --save_every_updates 0 --use_tensorboard false --encoder_conf dropout_p=0"
+
+
+class Element:
+    """One line of a list of jobs as an element of an array over both nodes, stage 4 only.
+
+    Args:
+        cluster: The cluster.
+        folder: Working folder.
+    """
+
+    def __init__(self, cluster: Slurm, folder: Path) -> None:
+        self.cluster, self.folder = cluster, folder
+        self.jobs, self.experiment, self.log = folder / "jobs.tsv", folder / "exp" / "both", folder / "log"
+        write_noise_set(folder)
+        (folder / "data").mkdir()
+        (folder / "data" / "mini_fin+kat").symlink_to(folder / "set")
+        options = {"lang_set": "fin,kat", "objective": "ctc_dro", "train_args": f"{TINY} {MORE}", "exp_tag": "both"}
+        write_jobs(self.jobs, [Run("both", options)])
+        call = [sys.executable, "-m", "asr_dro.bin.run_job", "--jobs", str(self.jobs), "--index", "0", "--requeue"]
+        script = f"#!/bin/bash\nexec {shlex.join([*call, '--stage', '4', '--stop-stage', '4'])}\n"
+        (folder / "job.sh").write_text(script)
+
+    def submit(self) -> str:
+        """Submit it; return the job's number."""
+        arguments = ["--parsable", "--array=0", "--requeue", "--nodes=2", "--ntasks-per-node=1", "--open-mode=append"]
+        arguments += [f"--chdir={self.folder}", f"--output={self.log}", str(self.folder / "job.sh")]
+        more = {"ASR_DRO_PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        return self.cluster.call("sbatch", *arguments, more=more).strip()
+
+    def wait_for(self, condition: Callable[[], bool], what: str, timeout_s: float = 240.0) -> None:
+        """Wait for something; if it does not come, show the log."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: not after {timeout_s:.0f} s\n{self.log.read_text()}"
+            time.sleep(0.05)
+
+    def rank_on(self, node: str, job: str) -> int:
+        """Return the process that trains on a node."""
+        wanted = {
+            f"SLURMD_NODENAME={node}",
+            f"SLURM_ARRAY_JOB_ID={job}",
+            f"SLURM_CONF={self.cluster.folder}/slurm.conf",
+        }
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = set((entry / "environ").read_text(errors="replace").split("\0"))
+                words = (entry / "cmdline").read_text(errors="replace").split("\0")
+            except OSError:
+                continue
+            if wanted <= environment and "asr_dro.bin.train" in words and words[0].endswith("python3"):
+                found.append(int(entry.name))
+        assert len(found) == 1, (node, found)
+        return found[0]
+
+
+def test_two_nodes_train_what_one_process_does_though_a_signal_comes_in_between(cluster: Slurm, tmp_path: Path) -> None:
+    element = Element(cluster, tmp_path)
+    job = element.submit()
+    element.wait_for((element.experiment / EPOCHS).exists, "an epoch")
+    cluster.call("scancel", "--batch", "--signal=USR1", f"{job}_0")  # as --signal=B:USR1 ahead of the time limit
+    one = write_run(tmp_path / "one", "ctc_dro", MORE)
+    train(tmp_path / "set", one, ngpu=0)
+    cluster.wait_until_over([job], timeout_s=240)
+    log = element.log.read_text()
+    assert (read_state(element.jobs, 0) or {})["state"] == "done", log
+    assert log.count("# Command") == 2, "begun twice"
+    assert log.count("stopped on request: SIGUSR1 after epoch") == 1, "said once, by the first process"
+    assert log.count("epoch   1/16") == log.count("epoch  16/16") == 1, "each epoch by one process, and once"
+    assert "Traceback" not in log
+    assert_same_training(one, element.experiment, tolerance=1e-5)
+
+
+def test_the_death_of_one_process_ends_the_job_and_the_log_says_so(cluster: Slurm, tmp_path: Path) -> None:
+    element = Element(cluster, tmp_path)
+    job = element.submit()
+    element.wait_for((element.experiment / EPOCHS).exists, "an epoch")
+    os.kill(element.rank_on("n2", job), signal.SIGKILL)
+    cluster.wait_until_over([job], timeout_s=30)
+    log = element.log.read_text()
+    state = read_state(element.jobs, 0) or {}
+    assert state["state"] == "failed", log
+    assert state["error"]
+    assert "task 1: Killed" in log
