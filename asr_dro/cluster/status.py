@@ -19,6 +19,7 @@ from asr_dro.errors import UserError
 from asr_dro.experiment import EPOCHS, TRAIN_CONFIG
 from asr_dro.fileio import read_json_lines
 
+_NEVER_BEGAN = "it never began: it was cancelled, or what it waited for failed"
 Queue = Mapping[tuple[str, int], tuple[str, str]]
 
 
@@ -68,10 +69,9 @@ def _state_of(
         queued = None
     if queued is not None and queued[0] != "RUNNING":
         return ("requeued" if left else "queued"), "" if queued[1] in ("None", "") else queued[1].lower()
-    if left is None and is_submitted and not queued:
-        return "died", "it never began: it was cancelled, or what it waited for failed"
     if left is None:
-        return ("queued" if queued else "not submitted"), ""
+        state = "queued" if queued else "died" if is_submitted else "not submitted"
+        return state, _NEVER_BEGAN if state == "died" else ""
     if queued is not None or (left["state"] == "running" and _is_alive(left, is_submitted=is_submitted)):
         return "running", _progress(experiment)
     if left["state"] == "running":
