@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from asr_dro.collecting.find import DECODE_PREFIX
 from asr_dro.collecting.reading import UnreadableError, finite, mapping, one_line, read_json_object
 from asr_dro.collecting.runs import Run
 from asr_dro.collecting.state import CORRUPT, DECODED, DECODING, FAILED, SCORED
+from asr_dro.decoding.given import GIVEN, were_languages_given
 from asr_dro.experiment import DECODED as DECODED_MARK
 from asr_dro.experiment import HYPOTHESES
 
@@ -113,7 +114,7 @@ def _read_entry(run: Run, decode: str, split: str) -> Entry | None:
     try:
         scores = read_json_object(folder / SCORES)
         if scores:
-            return Entry(state=SCORED, note=_note(run), **base, **_summary(scores))
+            return _scored(Entry(state=SCORED, **base, **_summary(scores)), folder)
         if (folder / SCORES).exists():
             raise UnreadableError(f"{SCORES} is empty")
     except UnreadableError as error:
@@ -126,9 +127,14 @@ def _read_entry(run: Run, decode: str, split: str) -> Entry | None:
     return Entry(state=DECODED, note="not scored", **base)
 
 
-def _note(run: Run) -> str:
-    """Say of scored rows what is wrong with their experiment since."""
-    return f"failed since, {run.detail}" if run.state == FAILED else ""
+def _scored(entry: Entry, folder: Path) -> Entry:
+    """Say what is to be known of a scored row; an accuracy of languages that were given is none."""
+    notes = [f"failed since, {entry.run.detail}"] if entry.run.state == FAILED else []
+    values = dict(entry.values)
+    if were_languages_given(folder) and len(values) > 1:
+        values.pop("lid_accuracy", None)
+        notes.append(f"{GIVEN}, not recognised")
+    return replace(entry, note="; ".join(notes), values=values)
 
 
 def _summary(scores: Mapping[str, Any]) -> dict[str, Any]:

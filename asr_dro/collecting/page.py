@@ -14,9 +14,9 @@ from asr_dro.collecting.tables import Table
 
 TEMPLATES = Path(__file__).parent / "templates"
 REPORT = "report.html"
-_FIRST = ("Experiment", "CER", "Worst", "Which")  # what a phone shows
+_FIRST = ("Experiment", "Decode", "CER", "Worst", "Which")  # what a phone shows
 _NAME = _FIRST[0]  # the column that names a row
-_LAST = frozenset({"Model", "Objective", "Settings", "Seed", "Decode", "Root", "Commit", "Host"})  # seen by scrolling
+_LAST = frozenset({"Model", "Objective", "Settings", "Seed", "Root", "Commit", "Host"})  # seen by scrolling
 _SHOWN_IF_DIFFERENT = frozenset({"Decode", "Root"})
 _WRAPPING = frozenset({"What is known", "Setting"})  # columns of longer texts
 

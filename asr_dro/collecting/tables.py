@@ -67,8 +67,10 @@ def _block_name(entry: Entry) -> str:
 def _block(title: str, entries: Sequence[Entry], metric: str, wide: bool) -> Table:
     """Lay out the scored rows of one set."""
     made = make_columns(entries, wide=wide)
+    if all(entry.n_languages <= WORST_FEW for entry in entries):
+        made = [(column, cells) for column, cells in made if column.head != "W15"]  # it is the mean
     if not wide:
-        made = _without_constants(made, entries)
+        made = _without_decoding(made, entries)
         if distinguishing := _distinguish(made, entries):
             made.insert(0, distinguishing)
     marks, notes = _footnotes([entry.note for entry in entries])
@@ -82,13 +84,12 @@ def _block(title: str, entries: Sequence[Entry], metric: str, wide: bool) -> Tab
     return Table(title, [column for column, _ in made], rows, lines, entries)
 
 
-def _without_constants(
+def _without_decoding(
     made: list[tuple[Column, list[Cell]]], entries: Sequence[Entry]
 ) -> list[tuple[Column, list[Cell]]]:
-    """Leave out the decoding where there is only one, which the line below says, and the worst 15 of a few."""
-    same = {"Decode"} if len({entry.decode for entry in entries}) == 1 else set()
-    few = {"W15"} if all(entry.n_languages <= WORST_FEW for entry in entries) else set()
-    return [(column, cells) for column, cells in made if column.head not in same | few]
+    """Leave out the decoding where there is only one, which the line below says."""
+    is_one = len({entry.decode for entry in entries}) == 1
+    return [(column, cells) for column, cells in made if not (is_one and column.head == "Decode")]
 
 
 def _distinguish(made: list[tuple[Column, list[Cell]]], entries: Sequence[Entry]) -> tuple[Column, list[Cell]] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from asr_dro.decoding.given import were_languages_given, without_given_languages
 from asr_dro.report.formats import number
 from asr_dro.report.inputs import Inputs, Sources
 from asr_dro.report.intervals import Interval
@@ -33,6 +34,7 @@ class Run:
         worst_language: That language's code.
         lid: Share of utterances whose language was identified, ``None`` without language tags.
         report: Link to its report, empty if there is none.
+        given: Whether the search was told the languages.
         place: 1 for the lowest error of the worst language; equal errors have equal places.
     """
 
@@ -46,6 +48,7 @@ class Run:
     worst_language: str
     lid: float | None
     report: str
+    given: bool = False
     place: int = 0
 
 
@@ -78,7 +81,14 @@ def leaderboard(inputs: Inputs) -> dict[str, Any] | None:
                 n_other_data += 1
             else:
                 decode_dir = path.parent.parent
-                runs.append(_run(scores, decode_dir.parent, decode_dir.name.removeprefix("decode_"), sources))
+                runs.append(
+                    _run(
+                        without_given_languages(scores, path.parent),
+                        decode_dir.parent,
+                        decode_dir.name.removeprefix("decode_"),
+                        sources,
+                    )
+                )
         except (OSError, KeyError, TypeError, ValueError, AttributeError):  # whatever an odd file holds
             n_unreadable += 1
     if len(runs) == 1:
@@ -113,6 +123,7 @@ def _run(scores: Mapping[str, Any], exp_dir: Path, decode: str, sources: Sources
         worst_language=str(measure.summary["worst_language"]),
         lid=None if lid is None else _finite(lid),
         report="" if is_this else _link(exp_dir, sources.exp_dir),
+        given=were_languages_given(exp_dir / f"decode_{decode}" / sources.main_split),
     )
 
 

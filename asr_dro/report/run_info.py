@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from asr_dro.decoding.given import GIVEN, were_languages_given
+from asr_dro.experiment import DECODED
 from asr_dro.report.formats import number
 from asr_dro.report.inputs import Inputs
 
@@ -30,7 +32,7 @@ def run_facts(inputs: Inputs) -> list[tuple[str, str]]:
         "Versions": _versions(environment.get("versions")),
         "Data": str(inputs.sources.data_dir),
         "Waiting for data": _waiting(inputs.epochs),
-        "Decoding": inputs.sources.decode,
+        "Decoding": _decoding(inputs, inputs.sources.decode),
         "Scores": f"profile {inputs.main_scores.get('profile', 'unknown')}",
     }
     return [(name, value) for name, value in facts.items() if value]
@@ -81,8 +83,14 @@ def subtitle(inputs: Inputs) -> list[str]:
     """Name the choices that made the run, as far as the configuration says."""
     config = inputs.config
     return [str(config[key]) for key in ("encoder", "objective") if config.get(key)] + [
-        f"{inputs.sources.decode} decoding"
+        _decoding(inputs, f"{inputs.sources.decode} decoding")
     ]
+
+
+def _decoding(inputs: Inputs, name: str) -> str:
+    """Name the decoding, and say if it was told the languages."""
+    folder = inputs.sources.decoded(inputs.sources.main_split, DECODED).parent
+    return f"{name}, {GIVEN}" if were_languages_given(folder) else name
 
 
 def _waiting(epochs: list[dict[str, Any]]) -> str:
