@@ -55,7 +55,7 @@ def test_a_grid_survives_signals_and_failures_and_brings_its_scores_home(work: W
     log = next((folder / "logs").glob(f"train.{train}_0.log")).read_text()
     assert "stopped on request: SIGUSR1" in log
     assert log.count("# Command") == 2, "the same log, begun twice"
-    assert re.search(f"^# Job +{stopped.index} {stopped.tag}$", log, re.MULTILINE)
+    assert re.search(f"^# Job +{stopped.index} {re.escape(stopped.tag)}$", log, re.MULTILINE)
     for key, value in weights(work.path / "by hand" / stopped.tag).items():
         torch.testing.assert_close(weights(experiment)[key], value, atol=0.0, rtol=0.0, msg=key)
 
@@ -64,7 +64,7 @@ def test_a_grid_survives_signals_and_failures_and_brings_its_scores_home(work: W
     assert re.search(r"done +CER .* worst ", shown[stopped.tag])
     assert re.search(r"failed .*noise", shown[failing.tag])
     assert stopped.tag in collected
-    assert re.search(f"{failing.tag}.*noise", collected), collected
+    assert re.search(f"{re.escape(failing.tag)}.*noise", collected), collected
 
     # It is mended and tried again, and nothing else is.
     (work.path / "noise").mkdir()

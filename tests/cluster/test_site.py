@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,14 @@ def test_a_set_in_parts_waits_for_all_of_its_languages(tmp_path: Path) -> None:
     assert "--cpus-per-task=8" in commands[0].arguments
     script = (submission.folder / "parts.sbatch").read_text()
     assert "--stage 1 --stop-stage 1" in script
+
+
+def test_a_signal_before_the_first_line_of_work_does_not_end_an_element(tmp_path: Path) -> None:
+    """Nobody would requeue it: the signal comes once. Modules may take minutes to load."""
+    text = "scheduler: slurm\nsetup: ['kill -USR1 $$', 'kill -TERM $$', 'echo reached; exit 0']"
+    submission = Submission(tmp_path / "grid", tmp_path / "exp", "")
+    submission.folder.mkdir()
+    submission.write_lists([Run("tag", {"seed": "1"})])
+    (command, _) = slurm.plan(submission, read_site(site_of(tmp_path, text)), {"train": [0]})
+    result = subprocess.run(["bash", command.script], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, "reached\n")
