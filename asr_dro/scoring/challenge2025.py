@@ -32,16 +32,8 @@ _TAG_LENGTH = 5
 _WITHOUT_SPACES = frozenset({"cmn", "jpn", "tha", "yue"})
 
 
-class _WithoutPunctuation(dict[int, int | None]):
-    """Table for ``str.translate`` that learns characters when it first sees them."""
-
-    def __missing__(self, code_point: int) -> int | None:
-        kept = None if unicodedata.category(chr(code_point)).startswith("P") else code_point
-        self[code_point] = kept
-        return kept
-
-
-_WITHOUT_PUNCTUATION = _WithoutPunctuation()
+_ASCII_PUNCTUATION = str.maketrans("", "", "!\"#%&'()*,-./:;?@[\\]_{}")
+_BLOCK = 1024  # texts that are looked at together
 
 
 def score_challenge2025(material: Material) -> dict[str, Any]:
@@ -91,7 +83,8 @@ def utterance_rates(references: Iterable[str], hypotheses: Iterable[str], labels
         labels: Language of each reference.
     """
     expected, found = (
-        [_prepared(*pair) for pair in zip(lines, labels, strict=True)] for lines in (references, hypotheses)
+        _without_punctuation([_text_of(*pair) for pair in zip(lines, labels, strict=True)])
+        for lines in (references, hypotheses)
     )
     is_empty = [not text for text in expected]
     expected, found = [text.strip() for text in expected], [text.strip() for text in found]  # as jiwer does
@@ -104,10 +97,27 @@ def utterance_rates(references: Iterable[str], hypotheses: Iterable[str], labels
     return [None if empty else rate for empty, rate in zip(is_empty, rates, strict=True)]
 
 
-def _prepared(line: str, language: str) -> str:
+def _text_of(line: str, language: str) -> str:
     text = line[_TAG_LENGTH:].strip()
-    if language in _WITHOUT_SPACES:
-        text = re.sub(r"\s", "", text)
-    if text.isalnum() or text.replace(" ", "").isalnum():  # no punctuation; translating takes long
-        return text.upper()
-    return text.translate(_WITHOUT_PUNCTUATION).upper()
+    return re.sub(r"\s", "", text) if language in _WITHOUT_SPACES else text
+
+
+def _without_punctuation(texts: Sequence[str]) -> list[str]:
+    """Prepare many texts at once: most have nothing to remove."""
+    found: list[str] = []
+    for start in range(0, len(texts), _BLOCK):
+        block = texts[start : start + _BLOCK]
+        parts = _plain("\n".join(block)).split("\n")
+        found += parts if len(parts) == len(block) else map(_plain, block)  # lines of files have no other line ends
+    return found
+
+
+def _plain(text: str) -> str:
+    """Remove characters of a Unicode category P, and turn the rest to upper case."""
+    if text.isascii():
+        return text.translate(_ASCII_PUNCTUATION).upper()
+    if not text.replace(" ", "").replace("\n", "").isalnum():
+        for character in set(text):
+            if unicodedata.category(character).startswith("P"):
+                text = text.replace(character, "")
+    return text.upper()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_open
 
 if TYPE_CHECKING:
+    from asr_dro.scoring.error_rate import ErrorCounts
     from asr_dro.scoring.scores import ScoredUtterance
 
 UTTERANCE_COLUMNS = (
@@ -39,7 +41,9 @@ def write_trn(path: Path, texts: Iterable[tuple[str, str]]) -> None:
 
 def write_utterances(path: Path, utterances: Sequence[ScoredUtterance]) -> None:
     """Write one row per utterance; rates are fractions, empty where the reference is empty."""
-    write_tsv(path, UTTERANCE_COLUMNS, map(_utterance_row, utterances))
+    with atomic_open(path) as file:
+        file.write("\t".join(UTTERANCE_COLUMNS) + "\n")
+        file.writelines(map(_utterance_line, utterances))
 
 
 def write_scores_table(path: Path, scores: dict[str, Any]) -> None:
@@ -104,14 +108,27 @@ def format_number(value: float | int | None) -> str:
     return "" if value is None or math.isnan(value) else repr(value)
 
 
-def _utterance_row(utterance: ScoredUtterance) -> list[str]:
+def _utterance_line(utterance: ScoredUtterance) -> str:
+    # in one piece: of 143,000 rows made of lists, the file took a tenth of the time of scoring
     source, hypothesis = utterance.source, utterance.hypothesis
-    row = [source.utt_id, source.language, source.corpus, source.group, source.speaker]
-    row += [format_duration(source.duration_s), source.wav]
-    row += [utterance.reference, hypothesis.text, hypothesis.language or ""]
-    for counts in (utterance.characters, utterance.words):
-        row += map(str, (counts.reference_length, counts.substitutions, counts.deletions, counts.insertions))
-    return [*row, format_number(utterance.characters.rate), format_number(utterance.words.rate)]
+    characters, words = utterance.characters, utterance.words
+    return (
+        f"{source.utt_id}\t{source.language}\t{source.corpus}\t{source.group}\t{source.speaker}\t"
+        f"{format_duration(source.duration_s)}\t{source.wav}\t"
+        f"{utterance.reference}\t{hypothesis.text}\t{hypothesis.language or ''}\t"
+        f"{_format_counts(characters)}\t{_format_counts(words)}\t"
+        f"{_format_rate(characters.errors, characters.reference_length)}\t"
+        f"{_format_rate(words.errors, words.reference_length)}\n"
+    )
+
+
+def _format_counts(counts: ErrorCounts) -> str:
+    return f"{counts.reference_length}\t{counts.substitutions}\t{counts.deletions}\t{counts.insertions}"
+
+
+@functools.lru_cache(maxsize=1 << 14)  # many utterances have the same
+def _format_rate(errors: int, length: int) -> str:
+    return format_number(errors / length) if length else ""
 
 
 def _language_row(scores: dict[str, Any], language: str) -> list[str]:

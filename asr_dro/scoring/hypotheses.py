@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,9 +38,18 @@ def split_language_tag(line: str) -> Hypothesis:
     Hypothesis(text='hyvää päivää', language='fin')
     """
     text = canonical(line)
+    if not text.startswith("["):
+        return Hypothesis(text, None)
     first, _, rest = text.partition(" ")
-    match = _LANGUAGE_TAG.fullmatch(first)
-    return Hypothesis(rest, match.group(1) or None) if match else Hypothesis(text, None)
+    label = _label(first)
+    return Hypothesis(text, None) if label is None else Hypothesis(rest, label or None)
+
+
+@functools.lru_cache(maxsize=1024)  # a set has few languages
+def _label(token: str) -> str | None:
+    """Return what stands in a tag, None if the token is none."""
+    match = _LANGUAGE_TAG.fullmatch(token)
+    return match.group(1) if match else None
 
 
 def format_hypothesis(language: str | None, text: str) -> str:
@@ -68,7 +78,10 @@ def check_one_to_one(references: Iterable[str], hypotheses: Iterable[str], *, wh
     Raises:
         UserError: Naming the first utterances on either side.
     """
-    expected, found = set(references), set(hypotheses)
+    expected_list, found_list = list(references), list(hypotheses)
+    if expected_list == found_list:
+        return
+    expected, found = set(expected_list), set(found_list)
     problems = []
     if missing := sorted(expected - found):
         problems.append(f"{len(missing)} of {len(expected)} utterances have no hypothesis: {_some(missing)}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asr_dro.scoring.scores import ScoredUtterance
+from asr_dro.scoring.tallies import Cell, Tally, tally_cells
 
 if TYPE_CHECKING:
     from asr_dro.scoring.sclite import Counts
@@ -48,7 +49,7 @@ class Material:
         ``[fin] a b`` has four. So a hypothesis without tag has one deletion more. Known are the tags of the languages
         of the references, and those that hypotheses begin with.
         """
-        from asr_dro.scoring.sclite import count_errors_like_sclite, fold_case
+        from asr_dro.scoring.sclite import count_errors_like_sclite, fold_cases
 
         if not self.has_text:
             return count_errors_like_sclite([""] * len(self.utterances), [""] * len(self.utterances))
@@ -58,16 +59,23 @@ class Material:
         tag = re.compile("|".join(map(re.escape, sorted(tags))) or r"(?!)")
 
         def characters(line: str) -> str:
-            text = " ".join(line.split())
-            end = text.find("]") + 1
-            if text[:end] in tags and text.find("[", 1) < 0:  # the usual case, without a search for every tag
-                return fold_case(text[end:])
-            return fold_case(tag.sub("", text) if "[" in text else text)
+            line = " ".join(line.split())
+            return tag.sub("", line) if "[" in line else line
 
-        return count_errors_like_sclite(
-            [characters(self.tagged_reference(utterance)) for utterance in self.utterances],
-            [characters(self.lines[utterance.source.utt_id]) for utterance in self.utterances],
-        )
+        references, hypotheses = [], []
+        for one in self.utterances:
+            source, reference, heard = one.source, one.reference, one.hypothesis
+            is_usual = tags and reference and "[" not in reference and source.text == reference
+            references.append(" " + reference if is_usual else characters(self.tagged_reference(one)))
+            line = self.lines[source.utt_id]
+            is_usual = tags and heard.text and "[" not in heard.text and line == f"[{heard.language}] {heard.text}"
+            hypotheses.append(" " + heard.text if is_usual else characters(line))
+        return count_errors_like_sclite(fold_cases(references), fold_cases(hypotheses))
+
+    @functools.cached_property
+    def cells(self) -> dict[Cell, Tally]:
+        """Counts by language, corpus and group."""
+        return tally_cells(self.utterances, corpus=self.corpus)
 
     def tagged_reference(self, utterance: ScoredUtterance) -> str:
         """Give the reference as it would stand in a file ``text`` of ESPnet's recipes: behind its tag."""

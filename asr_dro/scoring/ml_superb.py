@@ -41,7 +41,7 @@ def score_ml_superb(material: Material) -> dict[str, Any]:
     is_few_shot = np.array([utterance.source.language in few_shot for utterance in material.utterances], bool)
     is_right = np.array(
         [
-            recognised_tag(material.lines[utterance.source.utt_id]) == f"[{utterance.source.language}]"
+            _is_recognised(material.lines[utterance.source.utt_id], utterance.source.language)
             for utterance in material.utterances
         ],
         bool,
@@ -94,6 +94,13 @@ def recognised_tag(line: str) -> str:
             if match := pattern.search(line):
                 return match[0]
     return "[UNK]"
+
+
+def _is_recognised(line: str, language: str) -> bool:
+    tag = f"[{language}]"
+    if line.startswith(tag) and _TAGS[0].fullmatch(tag):  # the first of its kind, which goes before others
+        return True
+    return recognised_tag(line) == tag
 
 
 def _pooled(part: npt.NDArray[np.bool_], is_right: npt.NDArray[np.bool_], material: Material) -> dict[str, Any]:

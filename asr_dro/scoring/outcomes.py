@@ -66,14 +66,12 @@ def outcomes_of(utterances: Sequence[ScoredUtterance], corpus: str = "all") -> O
     Returns:
         Outcomes in the same order.
     """
-    counts = [
-        (
-            *(item.characters.errors, item.characters.reference_length),
-            *(item.words.errors, item.words.reference_length),
-            *(item.language_is_right, 1),
-        )
-        for item in utterances
-    ]
+    characters, words = [item.characters for item in utterances], [item.words for item in utterances]
+    columns = (
+        *([item.errors for item in characters], [item.reference_length for item in characters]),
+        *([item.errors for item in words], [item.reference_length for item in words]),
+        *([item.language_is_right for item in utterances], [1] * len(utterances)),
+    )
     return Outcomes(
         utt_ids=[item.source.utt_id for item in utterances],
         languages=[item.source.language for item in utterances],
@@ -81,7 +79,7 @@ def outcomes_of(utterances: Sequence[ScoredUtterance], corpus: str = "all") -> O
         groups=[item.source.group for item in utterances],
         speakers=[item.source.speaker for item in utterances],
         references=[item.reference for item in utterances],
-        counts=np.array(counts, dtype=np.int64).reshape(-1, 2 * len(METRICS)),
+        counts=np.stack([np.array(column, dtype=np.int64) for column in columns], axis=1),
         is_tagged=any(item.hypothesis.language is not None for item in utterances),
     )
 

@@ -15,7 +15,7 @@ from asr_dro.scoring.error_rate import ErrorCounts
 from asr_dro.scoring.material import Material
 from asr_dro.scoring.ml_superb import score_ml_superb, score_ml_superb2
 from asr_dro.scoring.summaries import summarise_values
-from asr_dro.scoring.tallies import or_none, tally_by, tally_cells
+from asr_dro.scoring.tallies import or_none, tally_by
 
 
 def score_wer_basic(material: Material) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def score_wer_basic(material: Material) -> dict[str, Any]:
     Returns:
         ``micro`` with its counts, then what ``summarise_values`` gives for languages.
     """
-    tallies = tally_by(tally_cells(material.utterances, corpus=material.corpus), lambda cell: cell.language)
+    tallies = tally_by(material.cells, lambda cell: cell.language)
     total = sum((tally.words for tally in tallies.values()), ErrorCounts())
     return {
         "micro": or_none(total.rate),

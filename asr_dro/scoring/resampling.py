@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import exp, factorial
 
 import numpy as np
@@ -175,8 +174,9 @@ class Resampler:
         for size, blocks in sorted(by_size.items()):
             _add_blocks(sums, draws, blocks, counts=self._table.exact(size), order=order)
         large.sort(key=lambda block: len(block[1]))  # stable: equal sizes stay in the order of strata
+        counts = self._table.poisson(len(large[-1][1]) if large else 0)
         for start in range(0, len(large), _BLOCKS_AT_ONCE):
-            _add_blocks(sums, draws, large[start : start + _BLOCKS_AT_ONCE], counts=self._table.poisson, order=order)
+            _add_blocks(sums, draws, large[start : start + _BLOCKS_AT_ONCE], counts=counts, order=order)
         sizes = np.array([len(held) for held in values], dtype=float).reshape(-1, 1, 1)
         np.divide(sizes, draws, out=draws, where=draws > 0)
         draws[draws == 0] = 1  # a stratum of one unit
@@ -194,14 +194,19 @@ class _Table:
 
     def __init__(self, resamples: int, seed: int) -> None:
         self.resamples, self.seed = resamples, seed
+        self._poisson: NDArray[np.float32] = np.empty((0, resamples), dtype=np.float32)
 
-    @cached_property
-    def poisson(self) -> NDArray[np.float32]:
-        """``(BLOCK, B)``: Poisson(1), its probabilities rounded to 1 / 65,536."""
-        cumulative = np.cumsum([exp(-1) / factorial(k) for k in range(12)])
-        lookup = np.searchsorted(np.round(cumulative * 2**16), np.arange(2**16), side="right").astype(np.float32)
-        draws = np.random.default_rng([self.seed, 0]).integers(0, 2**16, (BLOCK, self.resamples), dtype=np.uint16)
-        return lookup[draws]
+    def poisson(self, n_units: int) -> NDArray[np.float32]:
+        """``(n_units or more, B)``: Poisson(1), its probabilities rounded to 1 / 65,536.
+
+        Of few units and of many the first rows are the same.
+        """
+        if len(self._poisson) < n_units:
+            cumulative = np.cumsum([exp(-1) / factorial(k) for k in range(12)])
+            lookup = np.searchsorted(np.round(cumulative * 2**16), np.arange(2**16), side="right").astype(np.float32)
+            rng = np.random.default_rng([self.seed, 0])
+            self._poisson = lookup[rng.integers(0, 2**16, (n_units, self.resamples), dtype=np.uint16)]
+        return self._poisson
 
     def exact(self, n_units: int) -> NDArray[np.float32]:
         """``(n_units, B)``: multinomial, ``n_units - 1`` draws with replacement."""
@@ -234,7 +239,7 @@ def _add_blocks(
     flat = held.reshape(-1, n_units).astype(kind) @ used.astype(kind, copy=False)
     drawn = flat.reshape(len(blocks), n_values + 1, -1)
     for place, (index, _) in enumerate(blocks):
-        shuffled = drawn[place][:, order.permutation(sums.shape[2])]
+        shuffled = drawn[place].take(order.permutation(sums.shape[2]), axis=1)
         sums[index] += shuffled[:-1]
         draws[index] += shuffled[-1:]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cpdist
+
+from asr_dro.scoring.error_rate import lengths, levenshtein_substitutions
 
 SUBSTITUTION, GAP = 4, 3  # costs
 _BATCH = 2048  # pairs aligned at once: few enough that the tables stay in the processor's cache
@@ -61,6 +61,11 @@ def fold_case(text: str) -> str:
     return text.lower() if text.isascii() else text.encode().lower().decode()
 
 
+def fold_cases(texts: Sequence[str]) -> list[str]:
+    """Bring A to Z to lower case in many texts without line ends."""
+    return fold_case("\n".join(texts)).split("\n") if texts else []
+
+
 def count_errors_like_sclite(references: Sequence[str], hypotheses: Sequence[str]) -> Counts:
     """Count the errors of many pairs of texts; units are code points.
 
@@ -71,14 +76,13 @@ def count_errors_like_sclite(references: Sequence[str], hypotheses: Sequence[str
     Returns:
         ``(4, P)``: length of the reference, substitutions, deletions, insertions, as sclite counts them.
     """
-    n, m = (np.fromiter(map(len, texts), np.int64, len(texts)) for texts in (references, hypotheses))
-    if not len(n):
-        return np.zeros((4, 0), np.int64)
-    distances = cpdist(references, hypotheses, scorer=Levenshtein.distance, dtype=np.int64)
-    # of texts at a distance below two, or of which one is empty, there is one alignment only
-    substitutions = ((distances == 1) & (n == m)).astype(np.int64)
-    insertions = np.maximum(m - n, 0)
-    (hard,) = np.nonzero((distances > 1) & (n > 0) & (m > 0))
+    n, m = lengths(references), lengths(hypotheses)
+    # M matches and S substitutions cost 3(n + m) - 6M - 2S, and are n + m - 2M - S errors. An alignment that has both
+    # the most matches and the fewest errors has the most of M + (2M + S), so it costs least, and others as cheap have
+    # the same M and S.
+    distances, substitutions, is_cheapest = levenshtein_substitutions(references, hypotheses)
+    insertions = (distances - substitutions - n + m) // 2
+    (hard,) = np.nonzero(~is_cheapest)
     hard = hard[np.lexsort((n[hard] + m[hard], distances[hard] // 3))]  # alike in width, then in length
     for start in range(0, len(hard), _BATCH):
         batch = hard[start : start + _BATCH]

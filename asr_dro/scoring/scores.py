@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asr_dro.data.data_dir import Utterance
-from asr_dro.scoring.error_rate import ErrorCounts, canonical, count_errors
+from asr_dro.scoring.error_rate import ErrorCounts, canonical, count_errors, count_errors_of_texts
 from asr_dro.scoring.hypotheses import Hypothesis
 from asr_dro.scoring.summaries import DDOF, macro_over_corpora, summarise_values
 from asr_dro.scoring.tallies import Cell, Tally, count_confusion, or_none, tally_by, tally_cells
@@ -54,19 +54,26 @@ def score_utterances(
     Returns:
         One entry per reference.
     """
-    scored = []
-    for source in references:
-        reference, hypothesis = canonical(source.text), hypotheses[source.utt_id]
-        if task == "lid":
-            reference, hypothesis = "", Hypothesis("", hypothesis.language)
-        characters = count_errors(reference, hypothesis.text)
-        words = count_errors(reference.split(), hypothesis.text.split())
-        scored.append(ScoredUtterance(source, reference, hypothesis, characters, words))
-    return scored
+    sources = list(references)
+    heard = [hypotheses[source.utt_id] for source in sources]
+    if task == "lid":
+        heard = [Hypothesis("", hypothesis.language) for hypothesis in heard]
+        expected = [""] * len(sources)
+    else:
+        expected = [canonical(source.text) for source in sources]
+    texts = [hypothesis.text for hypothesis in heard]
+    characters = count_errors_of_texts(expected, texts)
+    words = [count_errors(left.split(), right.split()) for left, right in zip(expected, texts, strict=True)]
+    return list(map(ScoredUtterance, sources, expected, heard, characters, words))
 
 
 def summarise(
-    utterances: Sequence[ScoredUtterance], *, task: str = "lid+asr", profile: str = "basic", corpus: str = "all"
+    utterances: Sequence[ScoredUtterance],
+    *,
+    task: str = "lid+asr",
+    profile: str = "basic",
+    corpus: str = "all",
+    cells: Mapping[Cell, Tally] | None = None,
 ) -> dict[str, Any]:
     """Compute everything that ``scores.json`` holds about one split, but for what it was made from.
 
@@ -75,12 +82,13 @@ def summarise(
         task: ``DataConfig.task``; without language tags (``asr``) there is no accuracy of languages.
         profile: ``DataConfig.text``, recorded with the scores.
         corpus: The corpus of utterances that do not know theirs: the name of the set.
+        cells: What ``tally_cells`` gives for these, where it is known already.
 
     Returns:
         JSON-ready scores: rates are fractions or ``None``, ``counts`` are the integers they come from.
     """
     tagged = task != "asr"
-    cells = tally_cells(utterances, corpus=corpus)
+    cells = tally_cells(utterances, corpus=corpus) if cells is None else cells
     by_language = tally_by(cells, lambda cell: cell.language)
     by_pair = _tally_by_pair(cells)
     scores: dict[str, Any] = {

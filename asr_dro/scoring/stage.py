@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr_dro.data.config import FILE_NAME as DATA_CONFIG
-from asr_dro.data.data_dir import files_of, read_data_dir, read_two_columns
+from asr_dro.data.data_dir import files_of, read_two_columns
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
@@ -143,10 +143,11 @@ def _read(data_dir: Path, decode_dir: Path) -> tuple[DataConfig, Material]:
     from asr_dro.data.tokens import config_of_set
     from asr_dro.scoring.hypotheses import check_one_to_one, split_language_tag
     from asr_dro.scoring.material import Material
+    from asr_dro.scoring.references import read_references
     from asr_dro.scoring.scores import score_utterances
 
     config = config_of_set(data_dir.parent)
-    references = read_data_dir(data_dir)
+    references = read_references(data_dir)
     lines = read_two_columns(decode_dir / "text")
     check_one_to_one((source.utt_id for source in references), lines, where=str(decode_dir / "text"))
     hypotheses = {utt: split_language_tag(line) for utt, line in lines.items()}
@@ -162,7 +163,7 @@ def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
 
     config, material = _read(data_dir, decode_dir)
     utterances, corpus = material.utterances, material.corpus
-    summary = summarise(utterances, task=config.task, profile=config.text, corpus=corpus)
+    summary = summarise(utterances, task=config.task, profile=config.text, corpus=corpus, cells=material.cells)
     intervals = intervals_of_scores(utterances, task=config.task, corpus=corpus)
     warn_about_few_units(intervals["unit"], str(decode_dir))
     scores = {**summary, "intervals": intervals, "profiles": score_profiles(material), "made_from": made_from}

@@ -8,8 +8,16 @@ import jiwer
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rapidfuzz.distance import LCSseq
 
-from asr_dro.scoring.error_rate import ErrorCounts, canonical, character_errors, count_errors
+from asr_dro.scoring.error_rate import (
+    ErrorCounts,
+    canonical,
+    character_errors,
+    count_errors,
+    count_errors_of_texts,
+    levenshtein_substitutions,
+)
 
 # Latin, precomposed and combining marks, Cyrillic, Han, Arabic, Devanagari with vowel signs, an astral emoji, spaces.
 ALPHABET = "abcé́̈жя人们住ابتةकािी😀   \u00a0\u3000"
@@ -120,3 +128,25 @@ def test_sums_do_not_depend_on_order(rows: list[tuple[int, ...]], rng: random.Ra
 
 def test_words_are_compared_as_wholes() -> None:
     assert count_errors(["ab", "c"], ["a", "bc"]) == ErrorCounts(2, 2, 0, 0)
+
+
+few_letters = st.text(alphabet="ab ", max_size=12)
+
+
+@given(pairs=st.lists(st.tuples(few_letters | st.text(), few_letters | st.text()), max_size=20))
+def test_many_texts_at_once_are_counted_as_each_alone(pairs: list[tuple[str, str]]) -> None:
+    references, hypotheses = [one for one, _ in pairs], [other for _, other in pairs]
+    assert count_errors_of_texts(references, hypotheses) == [count_errors(*pair) for pair in pairs]
+
+
+@given(reference=few_letters, hypothesis=few_letters)
+def test_it_is_known_whether_an_alignment_has_the_most_matches(reference: str, hypothesis: str) -> None:
+    (has_most,) = levenshtein_substitutions([reference], [hypothesis])[2]
+    counts = count_errors(reference, hypothesis)
+    matches = counts.reference_length - counts.substitutions - counts.deletions
+    assert has_most == (matches == LCSseq.similarity(reference, hypothesis))
+
+
+@given(text=st.text(alphabet="a \t\n\x1c\x85\xa0\u2000\u2028\u3000\u200b\u0301e\u212b", max_size=8) | st.text())
+def test_canonical_texts_are_what_they_are_said_to_be(text: str) -> None:
+    assert canonical(text) == unicodedata.normalize("NFC", " ".join(text.split()))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import statistics
 import string
+import unicodedata
 
 import jiwer
 import pytest
@@ -174,3 +175,18 @@ def test_tasks_without_text_or_without_tags() -> None:
 def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match=r"no profile x; there are ml_superb, ml_superb2, challenge2025, wer_basic"):
         score_profiles(material_of([]), ["x", "wer_basic"])
+
+
+def test_challenge_rates_do_not_depend_on_what_is_scored_together() -> None:
+    texts = ["a. b!", "kein", "wie? so", "", "人，人", "ngôn-ngữ", "हिन्दी।", "two\nlines", "ß", "$+<=>^`|~ x"] * 300
+    references = [f"[xxx] {text}" for text in texts]
+    hypotheses = [f"[xxx] {text}" for text in reversed(texts)]
+    labels = ["deu"] * len(texts)
+    alone = [utterance_rates([one], [other], ["deu"])[0] for one, other in zip(references, hypotheses, strict=True)]
+    assert utterance_rates(references, hypotheses, labels) == alone
+
+
+@pytest.mark.parametrize("character", [chr(code) for code in range(33, 127)])
+def test_ascii_punctuation_is_what_unicode_says(character: str) -> None:
+    is_punctuation = unicodedata.category(character).startswith("P")
+    assert utterance_rates([f"[xxx] a{character}"], ["[xxx] a"], ["deu"]) == [0.0 if is_punctuation else 0.5]
