@@ -161,7 +161,7 @@ def test_run_sh_calls_stages_with_options_that_they_have(tmp_path: Path) -> None
     result = sandbox.run("./run.sh --train-args '--max_epoch 2'")
     assert result.returncode == 0, result.stderr
     calls = sandbox.calls()
-    assert len(calls) == 10
+    assert len(calls) == 11
     for call in calls:
         module = call[call.index("-m") + 1]
         options = {argument.split("=")[0] for argument in call if argument.startswith("--")}
