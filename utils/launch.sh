@@ -13,7 +13,8 @@ launch() {
     # By address: the names of nodes need not resolve on them.
     first=$(scontrol show hostnames "${SLURM_JOB_NODELIST:-}" | head -n 1)
     MASTER_ADDR=$(scontrol show node "${first}" | sed -nE 's/.*NodeAddr=([^ ]+).*/\1/p' | head -n 1)
-    export MASTER_ADDR="${MASTER_ADDR:-${first}}" MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))
+    # Jobs that share a node have different ports, below those that Linux hands out by itself (from 32768).
+    export MASTER_ADDR="${MASTER_ADDR:-${first}}" MASTER_PORT=$((20000 + SLURM_JOB_ID % 12000))
     # Since Slurm 22.05 srun does not take over what sbatch was told of cores.
     [[ -z "${SLURM_CPUS_PER_TASK:-}" ]] || export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK}"
     # shellcheck disable=SC2016  # each task has its own
