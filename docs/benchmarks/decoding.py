@@ -166,7 +166,10 @@ def against_espnet(
             for position in chosen:
                 theirs(decode_audio(Path(paths[position]).read_bytes()))
 
-        calls = {"espnet": one_by_one, "stage 5": lambda: stage_5(recognizer, "test", batches, folder / "part")}
+        calls: dict[str, Callable[[], object]] = {
+            "espnet": one_by_one,
+            "stage 5": lambda: stage_5(recognizer, "test", batches, folder / "part"),
+        }
         audio_s = {"espnet": float(table.durations_s[chosen].sum()), "stage 5": float(table.durations_s.sum())}
         for name, ((wall, cpu),) in in_turn(calls, 1, warm_up=0).items():
             both[name] += [(wall / audio_s[name], cpu / audio_s[name])] if number else []
