@@ -16,6 +16,7 @@ import pytest
 from asr_dro.corpora.common_voice import archive as archive_module
 from asr_dro.corpora.common_voice.archive import ArchiveAudio, copy_tables, peek
 from asr_dro.corpora.corpus import EncodedClip
+from asr_dro.data.processes import exclusive
 from asr_dro.errors import UserError
 from tests.corpora.releases import CLIPS, RELEASE, clip, parts_of, rows_of, write_packed
 
@@ -233,3 +234,21 @@ sys.stdout.write(str(tracemalloc.get_traced_memory()[1]))
     environment = os.environ | {"PYTHONPATH": str(root)}
     peak = int(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
     assert peak < 4_000_000  # tarfile alone would keep 1 kB a member
+
+
+def test_locks_are_of_one_archive(tmp_path: Path) -> None:
+    """Stage 1 of another language holds its own archive only: its locks would else be waited for, for hours."""
+    path = write_packed(tmp_path / "corpus/fi.tar.gz")
+    cache = tmp_path / "cache"
+    with exclusive(cache), exclusive(cache / "locks" / "other"):
+        script = "import sys; from pathlib import Path; from asr_dro.corpora.common_voice.archive import *\n"
+        command = [
+            sys.executable,
+            "-c",
+            f"{script}copy_tables(Path(sys.argv[1]), Path(sys.argv[2]))",
+            str(path),
+            str(cache),
+        ]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        subprocess.run(command, env=environment, check=True, timeout=60)
+    assert list(cache.rglob("train.tsv"))
