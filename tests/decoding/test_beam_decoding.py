@@ -52,9 +52,7 @@ def test_a_word_list_is_all_that_is_written(case: Case) -> None:
 
 
 def test_the_configurations_of_the_repository_decode(prepared: tuple[Path, Path], tmp_path: Path) -> None:
-    arguments = arguments_of(
-        tokens=read_token_list(prepared[0] / "tokens.txt")
-    )
+    arguments = arguments_of(tokens=read_token_list(prepared[0] / "tokens.txt"))
     case = Case((prepared[0], write_experiment(tmp_path / "trained", arguments)), tmp_path)
     for name in ("beam", "given"):
         content = (REPOSITORY / "conf" / "decode" / f"{name}.yaml").read_text(encoding="utf-8")
