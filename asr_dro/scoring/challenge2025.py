@@ -56,10 +56,10 @@ def score_challenge2025(material: Material) -> dict[str, Any]:
         if rate is not None:
             rates[language].append(rate)
             right[language] += line[:_TAG_LENGTH] == f"[{language}]"
-    by_language = {
+    by_language: dict[str, dict[str, Any]] = {
         language: {
             "cer": math.fsum(found) / len(found),
-            "lid_accuracy": right[language] / len(found),
+            "lid_accuracy": right[language] / len(found) if material.has_accuracy else None,
             "n_utterances": len(found),
         }
         for language, found in sorted(rates.items())
@@ -67,7 +67,7 @@ def score_challenge2025(material: Material) -> dict[str, Any]:
     cers = sorted((values["cer"] for values in by_language.values()), reverse=True)
     return {
         "cer": mean(cers),
-        "lid_accuracy": mean(values["lid_accuracy"] for values in by_language.values()),
+        "lid_accuracy": mean(values["lid_accuracy"] for values in by_language.values() if material.has_accuracy),
         "worst15": sum(cers[:N_WORST]) / N_WORST if cers else None,
         "sd": deviation(cers),
         "by_language": by_language,

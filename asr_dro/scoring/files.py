@@ -26,6 +26,9 @@ SCORE_COLUMNS = (
     *("language", "cer", "wer", "lid_accuracy", "n_utterances"),
     *("ref_chars", "char_sub", "char_del", "char_ins", "ref_words", "word_sub", "word_del", "word_ins"),
 )
+SUMMARY_ROWS = ("mean", "sd", "worst", "micro", "best", "worst15")
+_METRICS = ("cer", "wer", "lid_accuracy")
+RECOGNISED, GIVEN = "recognised", "given"  # where the language tags of hypotheses come from
 
 
 def write_trn(path: Path, texts: Iterable[tuple[str, str]]) -> None:
@@ -47,13 +50,23 @@ def write_utterances(path: Path, utterances: Sequence[ScoredUtterance]) -> None:
 
 
 def write_scores_table(path: Path, scores: dict[str, Any]) -> None:
-    """Write one row per language and the rows ``mean``, ``sd``, ``worst`` and ``micro``; rates are fractions."""
+    """Write one row per language, then one for each of ``SUMMARY_ROWS``; rates are fractions.
+
+    Where there are intervals, columns with their ends come last: ``cer_low cer_high wer_low ...``.
+    """
     rows = [_language_row(scores, language) for language in scores["cer"]["by_language"]]
-    for name in ("mean", "sd", "worst", "micro"):
-        rates = [format_number(scores[metric].get(name)) for metric in ("cer", "wer", "lid_accuracy")]
+    for name in SUMMARY_ROWS:
+        rates = [format_number(scores[metric].get(name)) for metric in _METRICS]
         n_utterances = str(scores["n_utterances"]) if name == "micro" else ""
         rows.append([name, *rates, n_utterances] + [""] * (len(SCORE_COLUMNS) - 5))
-    write_tsv(path, SCORE_COLUMNS, rows)
+    columns = [*SCORE_COLUMNS]
+    intervals = scores.get("intervals") or {}
+    for metric in [metric for metric in _METRICS if metric in intervals]:
+        columns += [f"{metric}_low", f"{metric}_high"]
+        ends = intervals[metric]
+        of_rows = [*map(ends["by_language"].get, scores["cer"]["by_language"]), *map(ends.get, SUMMARY_ROWS)]
+        rows = [[*row, *map(format_number, pair or (None, None))] for row, pair in zip(rows, of_rows, strict=True)]
+    write_tsv(path, columns, rows)
 
 
 def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from asr_dro.scoring.files import RECOGNISED
 from asr_dro.scoring.scores import ScoredUtterance
 from asr_dro.scoring.tallies import Cell, Tally, tally_cells
 
@@ -24,12 +25,19 @@ class Material:
         lines: Hypothesis by utterance id as the decoder wrote it, with its tag.
         task: ``DataConfig.task``.
         corpus: The corpus of utterances that do not know theirs.
+        languages: Where the tags of hypotheses come from: ``recognised``, or ``given`` to the search.
     """
 
     utterances: Sequence[ScoredUtterance]
     lines: Mapping[str, str]
     task: str = "lid+asr"
     corpus: str = "all"
+    languages: str = RECOGNISED
+
+    @property
+    def has_accuracy(self) -> bool:
+        """Whether it says something that the tag of a hypothesis is right."""
+        return self.is_tagged and self.languages == RECOGNISED
 
     @property
     def is_tagged(self) -> bool:

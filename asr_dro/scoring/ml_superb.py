@@ -110,6 +110,6 @@ def _pooled(part: npt.NDArray[np.bool_], is_right: npt.NDArray[np.bool_], materi
         "cer": sum(errors) / length if length else None,
         "reference_length": length,
         **dict(zip(("substitutions", "deletions", "insertions"), errors, strict=True)),
-        "lid_accuracy": int((part & is_right).sum()) / n_utterances if n_utterances and material.is_tagged else None,
+        "lid_accuracy": int((part & is_right).sum()) / n_utterances if n_utterances and material.has_accuracy else None,
         "n_utterances": n_utterances,
     }

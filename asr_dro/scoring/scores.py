@@ -12,6 +12,7 @@ from typing import Any
 
 from asr_dro.data.data_dir import Utterance
 from asr_dro.scoring.error_rate import ErrorCounts, canonical, count_errors, count_errors_of_texts
+from asr_dro.scoring.files import RECOGNISED
 from asr_dro.scoring.hypotheses import Hypothesis
 from asr_dro.scoring.summaries import DDOF, macro_over_corpora, summarise_values
 from asr_dro.scoring.tallies import Cell, Tally, count_confusion, or_none, tally_by, tally_cells
@@ -73,6 +74,7 @@ def summarise(
     task: str = "lid+asr",
     profile: str = "basic",
     corpus: str = "all",
+    languages: str = RECOGNISED,
     cells: Mapping[Cell, Tally] | None = None,
 ) -> dict[str, Any]:
     """Compute everything that ``scores.json`` holds about one split, but for what it was made from.
@@ -82,12 +84,13 @@ def summarise(
         task: ``DataConfig.task``; without language tags (``asr``) there is no accuracy of languages.
         profile: ``DataConfig.text``, recorded with the scores.
         corpus: The corpus of utterances that do not know theirs: the name of the set.
+        languages: ``recognised``, or ``given`` if the search was told them: then there is no accuracy either.
         cells: What ``tally_cells`` gives for these, where it is known already.
 
     Returns:
         JSON-ready scores: rates are fractions or ``None``, ``counts`` are the integers they come from.
     """
-    tagged = task != "asr"
+    tagged = task != "asr" and languages == RECOGNISED
     cells = tally_cells(utterances, corpus=corpus) if cells is None else cells
     by_language = tally_by(cells, lambda cell: cell.language)
     by_pair = _tally_by_pair(cells)
@@ -98,6 +101,7 @@ def summarise(
         "n_utterances": len(utterances),
         "profile": profile,
         "task": task,
+        "languages": languages,
         "ddof": DDOF,
         "counts": {
             "by_language": {name: tally.as_mapping(tagged=tagged) for name, tally in by_language.items()},

@@ -15,7 +15,7 @@ from asr_dro.data.data_dir import files_of, read_two_columns
 from asr_dro.errors import UserError
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
-from asr_dro.scoring.files import read_scores, write_scores_table, write_trn, write_utterances
+from asr_dro.scoring.files import GIVEN, RECOGNISED, read_scores, write_scores_table, write_trn, write_utterances
 
 if TYPE_CHECKING:
     from asr_dro.data.config import DataConfig
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = "5"  # raise it when the same inputs would give other outputs
+VERSION = "6"  # raise it when the same inputs would give other outputs
 OUTPUTS = ("hyp.trn", "ref.trn", "utterances.tsv", "scores.tsv", "scores.json")
 FIRST_SPLITS = ("dev", "test")  # shown in this order, before any other
 
@@ -122,7 +122,14 @@ def input_fingerprint(data_dir: Path, decode_dir: Path) -> str:
     """Hash the files that the scores of a split are made from."""
     files = {f"reference {name}": data_dir / name for name in files_of(data_dir)}
     files |= {"configuration of the data": data_dir.parent / DATA_CONFIG, "hypotheses": decode_dir / "text"}
-    return content_fingerprint(files, version=VERSION)
+    return content_fingerprint(files, version=f"{VERSION} languages {_languages(decode_dir)}")
+
+
+def _languages(decode_dir: Path) -> str:
+    """Tell where the tags of the hypotheses come from: ``given`` or ``recognised``."""
+    from asr_dro.decoding.given import were_languages_given
+
+    return GIVEN if were_languages_given(decode_dir) else RECOGNISED
 
 
 @contextmanager
@@ -152,7 +159,9 @@ def _read(data_dir: Path, decode_dir: Path) -> tuple[DataConfig, Material]:
     check_one_to_one((source.utt_id for source in references), lines, where=str(decode_dir / "text"))
     hypotheses = {utt: split_language_tag(line) for utt, line in lines.items()}
     utterances = score_utterances(references, hypotheses, task=config.task)
-    return config, Material(utterances, lines, config.task, data_dir.parent.resolve().name)
+    # without text all is kept: there would be no score left
+    languages = _languages(decode_dir) if config.task != "lid" else RECOGNISED
+    return config, Material(utterances, lines, config.task, data_dir.parent.resolve().name, languages)
 
 
 def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
@@ -163,8 +172,16 @@ def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
 
     config, material = _read(data_dir, decode_dir)
     utterances, corpus = material.utterances, material.corpus
-    summary = summarise(utterances, task=config.task, profile=config.text, corpus=corpus, cells=material.cells)
-    intervals = intervals_of_scores(utterances, task=config.task, corpus=corpus)
+    summary = summarise(
+        utterances,
+        task=config.task,
+        profile=config.text,
+        corpus=corpus,
+        languages=material.languages,
+        cells=material.cells,
+    )
+    task = config.task if material.has_accuracy else "asr"
+    intervals = intervals_of_scores(utterances, task=task, corpus=corpus)
     warn_about_few_units(intervals["unit"], str(decode_dir))
     scores = {**summary, "intervals": intervals, "profiles": score_profiles(material), "made_from": made_from}
     if config.task != "lid":

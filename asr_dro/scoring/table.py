@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from asr_dro.data.languages import languages
+from asr_dro.scoring.files import GIVEN
 from asr_dro.scoring.summaries import N_WORST
 
 NAME_WIDTH = 24
@@ -25,7 +26,7 @@ def format_table(scores: dict[str, Any], *, title: str) -> str:
         Lines with a final line break; the worst language is marked, by CER or, where there is none, by LID.
     """
     cer, wer, lid = scores["cer"], scores["wer"], scores["lid_accuracy"]
-    counts = scores["counts"]["by_language"]
+    counts, is_given = scores["counts"]["by_language"], scores.get("languages") == GIVEN
     worst, measure = (cer["worst_language"], "CER") if cer["worst_language"] else (lid.get("worst_language"), "LID")
     lines = [
         f"{title}: {len(counts)} languages, {scores['n_utterances']} utterances",
@@ -34,7 +35,8 @@ def format_table(scores: dict[str, Any], *, title: str) -> str:
     for language in _from_best_to_worst(
         cer if cer["worst_language"] else lid, best=min if cer["worst_language"] else max
     ):
-        values = [percent(metric["by_language"][language]) for metric in (cer, wer, lid)]
+        rates = [percent(metric["by_language"][language]) for metric in (cer, wer)]
+        values = [*rates, GIVEN if is_given else percent(lid["by_language"][language])]
         mark = f"  <- worst {measure}" if language == worst and len(counts) > 1 else ""
         label = f"{language}  {language_name(language)}".rstrip()
         lines.append(_row(label, *values, str(counts[language]["n_utterances"])) + mark)

@@ -10,6 +10,7 @@ from asr_dro.data.data_dir import Utterance, write_data_dir
 from asr_dro.errors import UserError
 from asr_dro.scoring import stage
 from asr_dro.scoring.files import UTTERANCE_COLUMNS, read_tsv
+from asr_dro.scoring.table import format_table
 
 REFERENCES = {"fin-1-a": "hyvää päivää", "fin-2-b": "kiitos", "spa-1-c": "buenos días"}
 HYPOTHESES = "fin-1-a [fin] hyvää päivä\nfin-2-b\nspa-1-c [fin] buenos dias\n"
@@ -64,7 +65,7 @@ def test_files_of_a_scored_split(folders: tuple[Path, Path]) -> None:
     assert scores == result.scores
     assert scores["cer"]["by_language"] == {"fin": 7 / 18, "spa": 1 / 11}
     table = {row["language"]: row for row in read_tsv(out / "scores.tsv")}
-    assert list(table) == ["fin", "spa", "mean", "sd", "worst", "micro"]
+    assert list(table) == ["fin", "spa", "mean", "sd", "worst", "micro", "best", "worst15"]
     assert float(table["mean"]["cer"]) == scores["cer"]["mean"]
     assert table["worst"]["cer"] == repr(7 / 18)
     assert (table["fin"]["char_del"], table["fin"]["n_utterances"]) == ("7", "2")
@@ -216,3 +217,33 @@ def test_alignments_are_of_every_utterance(folders: tuple[Path, Path]) -> None:
     (data / "data.yaml").write_text("task: lid\n")
     with pytest.raises(UserError, match="its task is lid: there is no text to align"):
         stage.align_all(data, decode)
+
+
+def test_given_languages_have_no_accuracy(folders: tuple[Path, Path]) -> None:
+    data, decode = folders
+    (recognised,) = stage.score_all(data, decode)
+    assert recognised.scores["languages"] == "recognised"
+    mark = decode / "test" / ".done.json"
+    mark.write_text(json.dumps({"config": {"languages": "given"}, "seconds": 1.5}), encoding="utf-8")
+    (told,) = stage.score_all(data, decode)
+    assert (told.is_new, told.scores["languages"]) == (True, "given")
+    assert set(told.scores["lid_accuracy"]["by_language"].values()) == {None} == {told.scores["lid_accuracy"]["mean"]}
+    assert (told.scores["confusion"], told.scores["intervals"]["lid_accuracy"]["mean"]) == (None, None)
+    profiles = told.scores["profiles"]
+    assert [profiles["ml_superb"]["all"]["lid_accuracy"], profiles["challenge2025"]["lid_accuracy"]] == [None, None]
+    for key in ("cer", "wer", "macro_corpus"):
+        assert told.scores[key] == recognised.scores[key]
+    assert profiles["ml_superb"]["all"]["cer"] == recognised.scores["profiles"]["ml_superb"]["all"]["cer"]
+    assert {row["lid_accuracy"] for row in read_tsv(decode / "test" / "scores.tsv")} == {""}
+    assert format_table(told.scores, title="test").count(" given ") == len(told.scores["cer"]["by_language"])
+    mark.write_text(json.dumps({"config": {"languages": "given"}, "seconds": 2.5}), encoding="utf-8")
+    assert not stage.score_all(data, decode)[0].is_new, "how long decoding took makes no other scores"
+    mark.write_text(json.dumps({"config": {"languages": 2}}), encoding="utf-8")
+    assert stage.score_all(data, decode)[0].scores == recognised.scores
+
+
+def test_without_text_given_languages_are_all_there_is_to_score(folders: tuple[Path, Path]) -> None:
+    data, decode = folders
+    (data / "data.yaml").write_text("task: lid\n", encoding="utf-8")
+    (decode / "test" / ".done.json").write_text('{"config": {"languages": "given"}}', encoding="utf-8")
+    assert stage.score_all(data, decode)[0].scores["lid_accuracy"]["micro"] is not None
