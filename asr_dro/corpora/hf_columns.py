@@ -31,6 +31,7 @@ class Columns:
         text: Transcripts.
         language: Codes.
         speaker: Names.
+        corpus: Names of corpora.
         duration: Seconds.
         rate: Sample rate of samples.
         id: Names of the rows.
@@ -41,6 +42,7 @@ class Columns:
     text: str
     language: str
     speaker: str
+    corpus: str
     duration: str
     rate: str
     id: str
@@ -77,6 +79,8 @@ def find_columns(schema: Any, where: Path) -> Columns:
         text=text,
         language=first(LANGUAGE, _is_text) or first([name for name in LANGUAGE if name in classes], types.is_integer),
         speaker=first(SPEAKER, _is_text, types.is_integer),
+        corpus=first(("corpus",), _is_text)
+        or first([name for name in ("corpus",) if name in classes], types.is_integer),
         duration=first(("duration",), types.is_integer, types.is_floating),
         rate=first(("sampling_rate",), types.is_integer),
         id=first(("id",), _is_text, types.is_integer),

@@ -219,7 +219,7 @@ class DatasetPart(Part):
     def rows(self, split: str) -> Iterator[Row | Quarantined]:
         """Yield one item for each row; the audio column is not read."""
         columns, group = self._columns, self._request.config.group_columns
-        wanted = [columns.text, columns.language, columns.speaker, columns.duration, columns.rate]
+        wanted = [columns.text, columns.language, columns.speaker, columns.corpus, columns.duration, columns.rate]
         names = self._audio.names
         read = list(dict.fromkeys(name for name in (*wanted, names.column, *group) if name))
         for first, batch in self._tables[split].batches(read) if split in self._tables else ():
@@ -254,6 +254,7 @@ class DatasetPart(Part):
             language=label,
             duration_s=checked_seconds(row.get(columns.duration), "duration"),
             columns=tuple(checked_label(row[column], column) for column in group),
+            corpus=checked_label(row.get(columns.corpus), "corpus"),
         )
 
     def remarks(self) -> Sequence[str]:

@@ -237,6 +237,17 @@ def test_values_that_cannot_be_used(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_rows_may_say_which_corpus_they_are_of(tmp_path: Path) -> None:
+    def corpora(name: str, values: list[Any], **options: Any) -> list[str]:
+        items = read(save(tmp_path / name, columns(3, corpus=values), **options))
+        return [item.corpus for item in items if isinstance(item, Row)]
+
+    assert corpora("names", ["fleurs", None, "mls"]) == ["fleurs", "", "mls"]
+    assert corpora("classes", [1, 0, -1], classes={"corpus": ["fleurs", "mls"]}) == ["mls", "fleurs", ""]
+    assert corpora("numbers", [1, 0, 2]) == ["", "", ""], "numbers without names name no corpus"
+    assert list(reasons(read(save(tmp_path / "long", columns(1, corpus=["c" * 500]))))) == ["train-00000000"]
+
+
 def test_columns(tmp_path: Path) -> None:
     more: dict[str, Any] = {"gender": [1, 0, -1], "age": [30, None, 50], "speaker_id": [1, 2, 3]}
     source = save(tmp_path / "saved", columns(3, **more), classes={"gender": ["f", "m"]})
