@@ -46,7 +46,7 @@ class Work:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
         assert result.returncode == status, result.stdout + result.stderr
