@@ -16,7 +16,7 @@ import torch
 
 from asr_dro.errors import EXIT_TRY_AGAIN
 from asr_dro.experiment import CHECKPOINTS, GROUP_UPDATES, LAST_CHECKPOINT, LOCK, MODEL
-from asr_dro.training import evaluation, trainer
+from asr_dro.training import checkpoints, evaluation, trainer
 from asr_dro.training.interruption import Interruption, TrainingInterrupted
 from asr_dro.training.run import train
 from asr_dro.training.trainer import TrainingRun
@@ -82,7 +82,7 @@ def test_a_signal_to_one_of_several_processes_stops_all_at_one_update(noise_set:
     more = f"{MORE} --encoder_conf dropout_p=0 --max_epoch 2"
     whole, parts = write_run(tmp_path / "whole", "ctc_dro", more), write_run(tmp_path / "parts", "ctc_dro", more)
     train_together(noise_set, whole, 2)
-    original, original_train, original_save = TrainingRun._after_update, train, trainer.checkpoints.save
+    original, original_train, original_save = TrainingRun._after_update, train, checkpoints.save
 
     def after_update(run: TrainingRun) -> bool:
         if run.state.updates == 3 and run.rank == 1:
@@ -101,7 +101,7 @@ def test_a_signal_to_one_of_several_processes_stops_all_at_one_update(noise_set:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingRun, "_after_update", after_update)
-        patch.setattr(trainer.checkpoints, "save", save)
+        patch.setattr(checkpoints, "save", save)
         patch.setattr("tests.training.runs.train", interrupted)
         train_together(noise_set, parts, 2)
     assert torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["updates"] == 3
