@@ -20,6 +20,23 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "srun")
 _TRIED = "22.05"
+_EVERYWHERE = (  # lines of slurm.conf that are the same for every cluster
+    "ProctrackType=proctrack/linuxproc",
+    "TaskPlugin=task/none",
+    "SwitchType=switch/none",
+    "MpiDefault=none",
+    "SelectType=select/cons_tres",
+    "SelectTypeParameters=CR_Core",
+    "SlurmdParameters=config_overrides",  # nodes may claim more than the machine has
+    "SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=10000,bf_interval=1",
+    "EnforcePartLimits=ALL",
+    "ReturnToService=2",
+    "KillWait=5",
+    "SlurmdTimeout=20",
+    "MinJobAge=3600",
+    "MaxJobCount=20000",
+    "JobRequeue=1",
+)
 
 
 def why_not() -> str:
@@ -112,22 +129,8 @@ class Slurm:
             f"SlurmdLogFile={self.folder}/log/slurmd.%n",
             f"SlurmctldPidFile={self.folder}/slurmctld.pid",
             f"SlurmdPidFile={self.folder}/slurmd.%n.pid",
-            "ProctrackType=proctrack/linuxproc",
-            "TaskPlugin=task/none",
-            "SwitchType=switch/none",
-            "MpiDefault=none",
-            "SelectType=select/cons_tres",
-            "SelectTypeParameters=CR_Core",
-            "SlurmdParameters=config_overrides",  # nodes may claim more than the machine has
-            "SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=10000,bf_interval=1",
-            "EnforcePartLimits=ALL",
-            "ReturnToService=2",
-            "KillWait=5",
-            "SlurmdTimeout=20",
-            "MinJobAge=3600",
+            *_EVERYWHERE,
             f"MaxArraySize={self.array_limit}",
-            "MaxJobCount=20000",
-            "JobRequeue=1",
             *(
                 f"NodeName={node} NodeAddr=127.0.0.1 Port={port} CPUs={self.cpus} RealMemory=8000 State=UNKNOWN"
                 for node, port in zip(self.nodes, self.ports[1:], strict=True)
