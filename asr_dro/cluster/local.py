@@ -17,7 +17,7 @@ from typing import Any
 from tqdm import tqdm
 
 from asr_dro.cluster.slurm import collect_arguments
-from asr_dro.cluster.submission import LISTS, LOGS, TRAIN, Submission
+from asr_dro.cluster.submission import LISTS, LOGS, PARTS, TRAIN, Submission
 from asr_dro.config import REPOSITORY
 from asr_dro.errors import InterruptedRun
 
@@ -45,7 +45,9 @@ def run_locally(submission: Submission, left: Mapping[str, Sequence[int]], *, ma
     failed = 0
     for kind in LISTS:
         failed = workers.run(kind, left.get(kind, ()))
-        if failed and kind != TRAIN:
+        if failed and kind == PARTS:
+            logger.warning("%d parts failed; their sets' own stage 1 tries them again", failed)
+        elif failed and kind != TRAIN:
             logger.error("%d jobs of %s failed; nothing is trained: see %s", failed, kind, submission.folder / LOGS)
             return failed
     collect = ["bash", str(REPOSITORY / "local" / "collect_scores.sh"), *collect_arguments(submission)]

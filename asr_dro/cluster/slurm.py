@@ -55,7 +55,8 @@ def plan(submission: Submission, site: Site, left: Mapping[str, Sequence[int]]) 
     for kind in LISTS:
         if arrays := _arrays(submission, site, kind, left.get(kind, ()), after):
             commands += arrays
-            after = (("afterok", kind),)
+            # A set's own stage 1 does what its parts left undone, and says what is wrong with it.
+            after = (("afterany" if kind == PARTS else "afterok", kind),)
     commands.append(_command(submission, site, COLLECT, (("afterany", TRAIN),)))
     return commands
 

@@ -98,7 +98,7 @@ def test_a_set_in_parts_waits_for_all_of_its_languages(tmp_path: Path) -> None:
     commands = slurm.plan(submission, site, {"parts": range(3), "data": range(3), "train": range(3)})
     assert [(command.kind, command.after) for command in commands] == [
         ("parts", ()),
-        ("data", (("afterok", "parts"),)),
+        ("data", (("afterany", "parts"),)),
         ("train", (("afterok", "data"),)),
         ("collect", (("afterany", "train"),)),
     ]
