@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -210,7 +211,7 @@ def write_formats(
             output.write(text)
         logger.info("%s: %s", name, file)
     if STANDARD_OUTPUT not in options.files.values():
-        width = None if options.wide else WIDTH
+        width = None if options.wide else max(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
         sys.stdout.write(format_terminal(tables(wide=options.wide), width=width))
 
 

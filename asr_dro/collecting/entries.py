@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from asr_dro.collecting.find import DECODE_PREFIX
 from asr_dro.collecting.reading import UnreadableError, finite, mapping, one_line, read_json_object
 from asr_dro.collecting.runs import Run
 from asr_dro.collecting.state import CORRUPT, DECODED, DECODING, FAILED, SCORED
-from asr_dro.decoding.given import GIVEN, were_languages_given
 from asr_dro.experiment import DECODED as DECODED_MARK
 from asr_dro.experiment import HYPOTHESES
+from asr_dro.scoring.files import GIVEN
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def _read_entry(run: Run, decode: str, split: str) -> Entry | None:
     try:
         scores = read_json_object(folder / SCORES)
         if scores:
-            return _scored(Entry(state=SCORED, **base, **_summary(scores)), folder)
+            return Entry(state=SCORED, note=_note(run, scores), **base, **_summary(scores))
         if (folder / SCORES).exists():
             raise UnreadableError(f"{SCORES} is empty")
     except UnreadableError as error:
@@ -127,14 +127,11 @@ def _read_entry(run: Run, decode: str, split: str) -> Entry | None:
     return Entry(state=DECODED, note="not scored", **base)
 
 
-def _scored(entry: Entry, folder: Path) -> Entry:
-    """Say what is to be known of a scored row; an accuracy of languages that were given is none."""
-    notes = [f"failed since, {entry.run.detail}"] if entry.run.state == FAILED else []
-    values = dict(entry.values)
-    if were_languages_given(folder) and len(values) > 1:
-        values.pop("lid_accuracy", None)
-        notes.append(f"{GIVEN}, not recognised")
-    return replace(entry, note="; ".join(notes), values=values)
+def _note(run: Run, scores: Mapping[str, Any]) -> str:
+    """Say of a scored row what is wrong with its experiment since, and whether its languages were recognised at all."""
+    notes = [f"failed since, {run.detail}"] if run.state == FAILED else []
+    notes += ["languages given, not recognised"] if scores.get("languages") == GIVEN else []
+    return "; ".join(notes)
 
 
 def _summary(scores: Mapping[str, Any]) -> dict[str, Any]:

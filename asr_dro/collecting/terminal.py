@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from asr_dro.collecting.columns import Cell, Column
 from asr_dro.collecting.tables import Table
 
-WIDTH = 100
+WIDTH = 100  # of files and narrow terminals; wider ones are used
 _GAP = "  "
 _LEAST = 16  # characters that a text column keeps before a column is left out
 _LEAST_NAME = 28  # of an experiment, which is shown where nothing else tells rows apart

@@ -13,9 +13,7 @@ from typing import Any
 
 from asr_dro.data import out_of_vocabulary
 from asr_dro.data.lengths import read_together
-from asr_dro.decoding.given import without_given_languages
 from asr_dro.errors import UserError
-from asr_dro.experiment import DECODED
 from asr_dro.fileio import read_json_lines
 from asr_dro.fingerprint import content_fingerprint
 from asr_dro.report.group_log import read_updates
@@ -69,7 +67,6 @@ class Sources:
             named[f"train {name}"] = self.data_dir / "train" / name
         for split in self.splits:
             named[f"scores {split}"] = self.decoded(split, "scores.json")
-            named[f"decoding {split}"] = self.decoded(split, DECODED)
         named["utterances"] = self.decoded(self.main_split, "utterances.tsv")
         named["analysis"] = self.decoded(self.main_split, "analysis.json")
         named.update({f"scores of {path}": path for path in self.other_scores})
@@ -165,12 +162,12 @@ def read_inputs(sources: Sources) -> Inputs:
         UserError: If a file is there but cannot be understood; the message names it.
     """
     files = sources.files()
-    scores: dict[str, Mapping[str, Any]] = {}
+    scores = {}
     for split in sources.splits:
         read = read_scores(files[f"scores {split}"])
         if read is None:
             raise UserError(f"{files[f'scores {split}']}: not a score file; run stage 6 (score) again")
-        scores[split] = without_given_languages(read, sources.decoded(split, "scores.json").parent)
+        scores[split] = read
     quarantine, unknown = files["quarantine.tsv"], files[out_of_vocabulary.FILE_NAME]
     config_text = _read_text(files["train.yaml"])
     return Inputs(

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from asr_dro.decoding.given import were_languages_given, without_given_languages
 from asr_dro.report.formats import number
 from asr_dro.report.inputs import Inputs, Sources
 from asr_dro.report.intervals import Interval
 from asr_dro.report.languages import main_measure
-from asr_dro.scoring.files import read_scores
+from asr_dro.scoring.files import GIVEN, read_scores
 
 MAX_RUNS = 100  # rows of the table
 
@@ -83,7 +82,7 @@ def leaderboard(inputs: Inputs) -> dict[str, Any] | None:
                 decode_dir = path.parent.parent
                 runs.append(
                     _run(
-                        without_given_languages(scores, path.parent),
+                        scores,
                         decode_dir.parent,
                         decode_dir.name.removeprefix("decode_"),
                         sources,
@@ -123,7 +122,7 @@ def _run(scores: Mapping[str, Any], exp_dir: Path, decode: str, sources: Sources
         worst_language=str(measure.summary["worst_language"]),
         lid=None if lid is None else _finite(lid),
         report="" if is_this else _link(exp_dir, sources.exp_dir),
-        given=were_languages_given(exp_dir / f"decode_{decode}" / sources.main_split),
+        given=scores.get("languages") == GIVEN,
     )
 
 

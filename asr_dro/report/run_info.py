@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from asr_dro.decoding.given import GIVEN, were_languages_given
-from asr_dro.experiment import DECODED
 from asr_dro.report.formats import number
 from asr_dro.report.inputs import Inputs
+from asr_dro.scoring.files import GIVEN
 
 N_REASONS = 20
 N_OUT_OF_VOCABULARY = 20
@@ -89,8 +88,7 @@ def subtitle(inputs: Inputs) -> list[str]:
 
 def _decoding(inputs: Inputs, name: str) -> str:
     """Name the decoding, and say if it was told the languages."""
-    folder = inputs.sources.decoded(inputs.sources.main_split, DECODED).parent
-    return f"{name}, {GIVEN}" if were_languages_given(folder) else name
+    return f"{name}, languages given" if inputs.main_scores.get("languages") == GIVEN else name
 
 
 def _waiting(epochs: list[dict[str, Any]]) -> str:

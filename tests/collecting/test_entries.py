@@ -122,19 +122,13 @@ def test_decoded_is_not_scored(tmp_path: Path) -> None:
     assert (only(folder).state, only(folder).note) == ("scored", "failed since, stage 6: no such utterance")
 
 
-def test_given_languages_were_not_recognised(tmp_path: Path) -> None:
-    folder = write_scored(tmp_path / "x")
-    done = folder / "decode_greedy" / "test" / ".done.json"
-    for content, is_given in (
-        ('{"config": {"languages": "given"}}', True),
-        ('{"config": {"languages": "recognised"}}', False),
-        ('{"config": {"languages": 3}}', False),
-        ('{"config": null}', False),
-        ("[]", False),
-        ("{", False),
-    ):
-        write(done, content)
-        (entry,) = read_entries(read_run(Place(tmp_path, folder)), ["test"])
-        assert (entry.note == "languages given, not recognised") == is_given
-        assert (entry.number("lid_accuracy") is None) == is_given
-        assert entry.number("mean_cer") is not None
+@pytest.mark.parametrize(
+    ("languages", "is_given"), [("given", True), ("recognised", False), ([], False), (None, False)]
+)
+def test_given_languages_were_not_recognised(tmp_path: Path, languages: object, is_given: bool) -> None:
+    path = add_scores(write_run(tmp_path / "x"), CER)
+    accuracy = {"micro": None if is_given else 0.5}
+    write(path, json.dumps({**make_scores(CER), "languages": languages, "lid_accuracy": accuracy}))
+    entry = only(tmp_path / "x")
+    assert entry.note == ("languages given, not recognised" if is_given else "")
+    assert (entry.number("lid_accuracy"), entry.state) == (accuracy["micro"], "scored")

@@ -195,17 +195,17 @@ def test_the_same_experiment_under_another_path_is_not_another_run(
 
 
 def test_given_languages_are_said_and_not_counted_as_recognised(run: Experiment) -> None:
-    other = add_run(run, "told")
     assert own_scores(run)["lid_accuracy"]["micro"] is not None
-    given = json.dumps({"config": {"languages": "given"}})
-    (other.parent / ".done.json").write_text(given, encoding="utf-8")
-    found = table(run)
-    assert found is not None
-    assert {one.tag: (one.given, one.lid is None) for one in found["runs"]} == {
-        run.exp.name: (False, False),
-        "told": (True, True),
-    }
-    (run.exp / "decode_greedy" / "test" / ".done.json").write_text(given, encoding="utf-8")
+    shutil.copytree(run.exp, run.exp.parent / "told")
+    for made in (run.exp.parent / "told", run.exp):
+        (made / "decode_greedy" / "test" / ".done.json").write_text(
+            json.dumps({"config": {"languages": "given"}}), encoding="utf-8"
+        )
+        score_all(run.data, made / "decode_greedy")
+        found = table(run)
+        assert found is not None
+        told = [(one.tag, one.lid) for one in found["runs"] if one.given]
+        assert told == sorted((name, None) for name in ("told", run.exp.name)[: 1 + (made == run.exp)])
     html = make_report(run.data, run.exp, "greedy")[0].read_text(encoding="utf-8")
     assert "greedy decoding, languages given" in html
     assert "Language identified" not in html
