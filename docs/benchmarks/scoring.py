@@ -2,9 +2,9 @@
 
     python3 -O docs/benchmarks/scoring.py
 
-Writes ``scoring.json`` beside this file. On a busy machine (``load`` above ``processors``) the CPU seconds count, and even
-they are more than on an idle one. The texts are random letters of 20 to 95 characters (mean 58, as in ML-SUPERB) with
-random errors, a sixth of the characters on average; one speaker per ten utterances. Each round runs, in turn:
+Writes ``scoring.json`` beside this file. On a busy machine (``load`` above ``processors``) the CPU seconds count, and
+even they are more than on an idle one. The texts are random letters of 20 to 95 characters (mean 58, as in ML-SUPERB)
+with random errors, a sixth of the characters on average; one speaker per ten utterances. Each round runs, in turn:
 
 - ``stage``: the command of stage 6 in a process of its own, start-up, reading and writing included;
 - ``computed``: the same numbers from texts that are in memory, without reading and writing;

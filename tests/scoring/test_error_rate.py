@@ -6,7 +6,7 @@ import unicodedata
 
 import jiwer
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rapidfuzz.distance import LCSseq
 
@@ -148,5 +148,9 @@ def test_it_is_known_whether_an_alignment_has_the_most_matches(reference: str, h
 
 
 @given(text=st.text(alphabet="a \t\n\x1c\x85\xa0\u2000\u2028\u3000\u200b\u0301e\u212b", max_size=8) | st.text())
+@example(text="a  b")
+@example(text=" a")
+@example(text="a ")
+@example(text="a\u3000b")
 def test_canonical_texts_are_what_they_are_said_to_be(text: str) -> None:
     assert canonical(text) == unicodedata.normalize("NFC", " ".join(text.split()))

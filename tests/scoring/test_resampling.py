@@ -73,6 +73,14 @@ def test_a_language_has_the_same_resamples_whatever_other_languages_there_are() 
         assert np.array_equal(np.sort(alone[column]), np.sort(beside[column]))
 
 
+def test_resamples_do_not_depend_on_what_was_drawn_before() -> None:
+    few, many = (overdispersed(0.2, number, np.random.default_rng(number)) for number in (70, 300))
+    used = Resampler(300, 0)
+    used.sums(strata_of(few))
+    assert np.array_equal(used.sums(strata_of(many)), Resampler(300, 0).sums(strata_of(many)))
+    assert np.array_equal(used.sums(strata_of(few)), Resampler(300, 0).sums(strata_of(few)))
+
+
 def test_columns_see_the_same_resamples() -> None:
     values = overdispersed(0.2, 90, np.random.default_rng(0))
     resampler, strata = Resampler(300, 0), strata_of(values)
