@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from asr_dro.errors import UserError
+
 
 @contextmanager
 def atomic_open(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
@@ -71,3 +73,17 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:  # not splitlines: U+2028 may stand in a string
         records.append(json.loads(line))
     return records
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Read the objects of a JSON-lines file that a run left behind, none if there is no such file.
+
+    Raises:
+        UserError: If a line is not JSON; the message names the file.
+    """
+    if not path.exists():
+        return []
+    try:
+        return [record for record in read_json_lines(path) if isinstance(record, dict)]
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise UserError(f"{path}: a line is not JSON ({error}); remove that line") from error

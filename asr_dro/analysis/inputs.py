@@ -18,7 +18,7 @@ from asr_dro.data.data_dir import CORPUS_FILE, read_two_columns
 from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, SELECTION
-from asr_dro.fileio import read_json_lines
+from asr_dro.fileio import read_log
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 from asr_dro.scoring.stage import find_decoded_splits
 
@@ -231,7 +231,7 @@ def _read_unknown(path: Path, split: str) -> dict[str, dict[str, str]] | None:
 
 def _read_epoch(experiment: Path) -> dict[str, Any]:
     """Read the record of the best epoch that went into the weights."""
-    records = {record.get("epoch"): record for record in _read_lines(experiment / EPOCHS)}
+    records = {record.get("epoch"): record for record in read_log(experiment / EPOCHS)}
     if not records:
         return {}
     try:
@@ -244,7 +244,7 @@ def _read_epoch(experiment: Path) -> dict[str, Any]:
 
 def _read_weights(path: Path) -> dict[str, float]:
     """Read the last weights; ``{}`` where there are none, or what is there is no mapping of numbers."""
-    updates = _read_lines(path)
+    updates = read_log(path)
     last = updates[-1].get("q") if updates else None
     return finite_numbers(last.items()) if isinstance(last, dict) else {}
 
@@ -263,15 +263,6 @@ def finite_numbers(pairs: Iterable[tuple[str, Any]]) -> dict[str, float]:
         for name, value in pairs
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    try:
-        return [record for record in read_json_lines(path) if isinstance(record, dict)]
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: a line is not JSON ({error}); remove that line") from error
 
 
 def count_tags(utterances: LanguageUtterances) -> Counter[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from asr_dro.data import out_of_vocabulary
 from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
-from asr_dro.fileio import read_json_lines
+from asr_dro.fileio import read_log
 from asr_dro.fingerprint import content_fingerprint
 from asr_dro.report.group_log import read_updates
 from asr_dro.report.page import TEMPLATES
@@ -178,7 +178,7 @@ def read_inputs(sources: Sources) -> Inputs:
         config_text=config_text,
         config=_parse_yaml(config_text, files["train.yaml"]),
         environment=_read_json(files["environment.json"]),
-        epochs=_read_lines(files["train.jsonl"]),
+        epochs=read_log(files["train.jsonl"]),
         updates=read_updates(files["groups.jsonl"]),
         quarantine=_count_quarantined(quarantine) if quarantine.exists() else None,
         out_of_vocabulary=read_tsv(unknown, out_of_vocabulary.COLUMNS) if unknown.exists() else None,
@@ -214,16 +214,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: not JSON ({error}); remove it or make it again") from error
     return value if isinstance(value, dict) else {}
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines, none if the file is absent."""
-    if not path.exists():
-        return []
-    try:
-        return read_json_lines(path)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: a line is not JSON ({error}); remove that line") from error
 
 
 def _parse_yaml(text: str, path: Path) -> dict[str, Any]:
