@@ -118,10 +118,7 @@ def summarise(
     }
     if any(cell.group != cell.language for cell in cells):
         by_group = tally_by(cells, lambda cell: cell.group)
-        scores["groups"] = {
-            "cer": _rates(by_group, _characters, "group"),
-            "wer": _rates(by_group, _words, "group"),
-        }
+        scores["groups"] = {"cer": _rates(by_group, _characters, "group"), "wer": _rates(by_group, _words, "group")}
     return scores
 
 
