@@ -104,11 +104,8 @@ def summarise(
         "languages": languages,
         "ddof": DDOF,
         "counts": {
-            "by_language": {name: tally.as_mapping(tagged=tagged) for name, tally in by_language.items()},
-            "by_language_and_corpus": {
-                language: {name: tally.as_mapping(tagged=tagged) for name, tally in pairs.items()}
-                for language, pairs in by_pair.items()
-            },
+            "by_language": _mappings(by_language, tagged=tagged),
+            "by_language_and_corpus": {name: _mappings(pairs, tagged=tagged) for name, pairs in by_pair.items()},
         },
         "by_corpus": {
             name: tally.rates(tagged=tagged) for name, tally in tally_by(cells, lambda cell: cell.corpus).items()
@@ -120,6 +117,10 @@ def summarise(
         by_group = tally_by(cells, lambda cell: cell.group)
         scores["groups"] = {"cer": _rates(by_group, _characters, "group"), "wer": _rates(by_group, _words, "group")}
     return scores
+
+
+def _mappings(tallies: Mapping[str, Tally], *, tagged: bool) -> dict[str, Any]:
+    return {name: tally.as_mapping(tagged=tagged) for name, tally in tallies.items()}
 
 
 def _characters(tally: Tally) -> ErrorCounts:
