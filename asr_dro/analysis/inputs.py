@@ -20,7 +20,6 @@ from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, SELECTION
 from asr_dro.fileio import read_log
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
-from asr_dro.scoring.stage import find_decoded_splits
 
 _NUMBERS = ("duration_s", "ref_chars", "char_sub", "char_del", "char_ins")
 _WORDS = ("utt_id", "speaker", "wav", "reference", "hypothesis", "hypothesis_language")
@@ -125,25 +124,6 @@ class Inputs:
     def task(self) -> str:
         """What labels hold: ``lid+asr``, ``asr`` or ``lid``."""
         return str(self.scores.get("task", "lid+asr"))
-
-
-def find_split(decode_dir: Path, split: str | None) -> str:
-    """Choose the split to analyse: test if it is scored, unless one is named.
-
-    Args:
-        decode_dir: ``exp/<tag>/decode_<decode>``.
-        split: What the user named.
-
-    Raises:
-        UserError: If nothing is scored, or not that split.
-    """
-    decoded = find_decoded_splits(decode_dir)
-    scored = [name for name in decoded if (decode_dir / name / "scores.json").exists()]
-    if not scored:
-        raise UserError(f"{decode_dir}/<split>/scores.json: no scored split; run stage 6 (score) first")
-    if split is not None and split not in scored:
-        raise UserError(f"--split {split}: not scored in {decode_dir}; scored: {', '.join(scored)}")
-    return split or ("test" if "test" in scored else scored[0])
 
 
 def read_inputs(data_set: Path, experiment: Path, decode_dir: Path, split: str) -> Inputs:

@@ -12,6 +12,8 @@ from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
+OUTPUTS = ("analysis.json", "suspects.tsv")
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
@@ -46,24 +48,32 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command line without the program's name; ``None`` takes the real one.
     """
     args = get_parser().parse_args(argv)
-    from asr_dro.analysis.inputs import find_split  # --help must not wait for these
-    from asr_dro.analysis.losses import losses_of_split
-    from asr_dro.analysis.stage import FILE_NAME, analyze
-    from asr_dro.analysis.text import format_analysis
-    from asr_dro.scoring.files import read_scores
+    from asr_dro.analysis.state import MARKER, find_split, fingerprint  # --help must not wait for it
+    from asr_dro.data.done import is_made_from, mark_made_from
 
     decode_dir = args.exp / f"decode_{args.decode}"
     split = find_split(decode_dir, args.split)
+    marker, outputs = decode_dir / split / MARKER, [decode_dir / split / name for name in OUTPUTS]
+    made_from = {"inputs": fingerprint(args.data, args.exp, decode_dir, split)}
+    if args.quiet and not args.align and is_made_from(marker, made_from, outputs):
+        logger.info("analysis, already made from the same inputs: %s", outputs[0])
+        return
+    from asr_dro.analysis.losses import losses_of_split  # numpy, which a run with nothing to do must not wait for
+    from asr_dro.analysis.stage import analyze
+    from asr_dro.analysis.text import format_analysis
+    from asr_dro.scoring.files import read_scores
+
     scores = read_scores(decode_dir / split / "scores.json") or {}
     known = sorted(scores.get("counts", {}).get("by_language", {}))
     if unknown := [language for language in args.language or [] if known and language not in known]:
         raise UserError(f"--language {' '.join(unknown)}: not in {split}; it has {' '.join(known)}")
     losses = losses_of_split(args.data, args.exp, decode_dir, split, align=args.align, nj=args.nj, ngpu=args.ngpu)
     analysis = analyze(args.data, args.exp, decode_dir, split, losses)
+    mark_made_from(marker, {"inputs": fingerprint(args.data, args.exp, decode_dir, split)})
     if not args.quiet:
         languages = known if args.all else args.language
         sys.stdout.write(format_analysis(analysis, languages=languages))
-    logger.info("analysis: %s", decode_dir / split / FILE_NAME)
+    logger.info("analysis: %s", outputs[0])
 
 
 if __name__ == "__main__":

@@ -55,6 +55,24 @@ def test_files_and_text(planted: Planted, capsys: pytest.CaptureFixture[str], ca
     assert caplog.messages[-1] == f"analysis: {planted.decode_dir}/test/analysis.json"
 
 
+def test_with_nothing_new_there_is_nothing_to_do(
+    planted: Planted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copied(planted, tmp_path)
+    main(arguments(copy, "--quiet"))
+    made = copy.decode_dir / "test" / "analysis.json"
+    before = made.stat().st_mtime_ns
+    with caplog.at_level(logging.INFO):
+        main(arguments(copy, "--quiet"))
+        assert "already made from the same inputs" in caplog.messages[-1]
+        (copy.exp / "train.jsonl").write_text("")
+        main(arguments(copy, "--quiet"))
+        assert "already" not in caplog.messages[-1]
+        made.unlink()
+        main(arguments(copy, "--quiet"))
+    assert made.stat().st_mtime_ns != before
+
+
 def test_choices(planted: Planted, capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments(planted, "--split", "dev", "--language", "deu", "--language", "spa"))
     text = capsys.readouterr().out

@@ -1,0 +1,47 @@
+"""Which split is analysed, and whether it was already, from the same inputs; no numpy, for runs with nothing to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asr_dro.data import out_of_vocabulary
+from asr_dro.data.data_dir import CORPUS_FILE, FILES
+from asr_dro.errors import UserError
+from asr_dro.experiment import CHECKPOINTS, DETAILS, EPOCHS, GROUP_UPDATES, SELECTION
+from asr_dro.fingerprint import content_fingerprint
+from asr_dro.scoring.stage import find_decoded_splits
+
+VERSION = "1"  # raise it when the same inputs would give another analysis
+MARKER = ".analysis.json"  # beside analysis.json: what it was made from
+
+
+def find_split(decode_dir: Path, split: str | None) -> str:
+    """Choose the split to analyse: test if it is scored, unless one is named.
+
+    Args:
+        decode_dir: ``exp/<tag>/decode_<decode>``.
+        split: What the user named.
+
+    Raises:
+        UserError: If nothing is scored, or not that split.
+    """
+    decoded = find_decoded_splits(decode_dir)
+    scored = [name for name in decoded if (decode_dir / name / "scores.json").exists()]
+    if not scored:
+        raise UserError(f"{decode_dir}/<split>/scores.json: no scored split; run stage 6 (score) first")
+    if split is not None and split not in scored:
+        raise UserError(f"--split {split}: not scored in {decode_dir}; scored: {', '.join(scored)}")
+    return split or ("test" if "test" in scored else scored[0])
+
+
+def fingerprint(data_set: Path, experiment: Path, decode_dir: Path, split: str) -> str:
+    """Hash every file that an analysis is made from."""
+    files = {name: experiment / name for name in (EPOCHS, GROUP_UPDATES, f"{CHECKPOINTS}/{SELECTION}")}
+    files[out_of_vocabulary.FILE_NAME] = data_set / out_of_vocabulary.FILE_NAME
+    for part in ("train", split):
+        files |= {f"{part} {name}": data_set / part / name for name in (*FILES, CORPUS_FILE)}
+    for name in find_decoded_splits(decode_dir):
+        files[f"scores {name}"] = decode_dir / name / "scores.json"
+    for name in ("utterances.tsv", DETAILS, "alignment_losses.json"):
+        files[name] = decode_dir / split / name
+    return content_fingerprint(files, version=VERSION)
