@@ -12,7 +12,8 @@ from asr_dro.fingerprint import content_fingerprint
 from asr_dro.scoring.stage import find_decoded_splits
 
 VERSION = "1"  # raise it when the same inputs would give another analysis
-MARKER = ".analysis.json"  # beside analysis.json: what it was made from
+MARKER = ".analysis.json"  # beside the files of an analysis: what they were made from, and their contents
+OUTPUTS = ("analysis.json", "suspects.tsv")
 
 
 def find_split(decode_dir: Path, split: str | None) -> str:
@@ -35,13 +36,13 @@ def find_split(decode_dir: Path, split: str | None) -> str:
 
 
 def fingerprint(data_set: Path, experiment: Path, decode_dir: Path, split: str) -> str:
-    """Hash every file that an analysis is made from."""
+    """Hash every file that an analysis is made from, and those that it has written: damaged ones are made again."""
     files = {name: experiment / name for name in (EPOCHS, GROUP_UPDATES, f"{CHECKPOINTS}/{SELECTION}")}
     files[out_of_vocabulary.FILE_NAME] = data_set / out_of_vocabulary.FILE_NAME
     for part in ("train", split):
         files |= {f"{part} {name}": data_set / part / name for name in (*FILES, CORPUS_FILE)}
     for name in find_decoded_splits(decode_dir):
         files[f"scores {name}"] = decode_dir / name / "scores.json"
-    for name in ("utterances.tsv", DETAILS, "alignment_losses.json"):
+    for name in ("utterances.tsv", DETAILS, "alignment_losses.json", *OUTPUTS):
         files[name] = decode_dir / split / name
     return content_fingerprint(files, version=VERSION)

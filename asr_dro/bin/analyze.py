@@ -12,8 +12,6 @@ from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
 
-OUTPUTS = ("analysis.json", "suspects.tsv")
-
 
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
@@ -48,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command line without the program's name; ``None`` takes the real one.
     """
     args = get_parser().parse_args(argv)
-    from asr_dro.analysis.state import MARKER, find_split, fingerprint  # --help must not wait for it
+    from asr_dro.analysis.state import MARKER, OUTPUTS, find_split, fingerprint  # --help must not wait for it
     from asr_dro.data.done import is_made_from, mark_made_from
 
     decode_dir = args.exp / f"decode_{args.decode}"

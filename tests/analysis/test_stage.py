@@ -68,8 +68,9 @@ def test_with_nothing_new_there_is_nothing_to_do(
         (copy.exp / "train.jsonl").write_text("")
         main(arguments(copy, "--quiet"))
         assert "already" not in caplog.messages[-1]
-        made.unlink()
+        made.write_text("{")
         main(arguments(copy, "--quiet"))
+        assert "already" not in caplog.messages[-1]
     assert made.stat().st_mtime_ns != before
 
 
