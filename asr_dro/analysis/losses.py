@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_dro.experiment import CHECKPOINTS, SELECTION
+from asr_dro.errors import UserError
+from asr_dro.experiment import CHECKPOINTS, MODEL, SELECTION
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
 from asr_dro.logs import chatter_to_file, log_to_file
@@ -16,6 +17,7 @@ from asr_dro.logs import chatter_to_file, log_to_file
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "alignment_losses.json"
+STAGE_3 = ("utt2num_samples", "token_ids")
 LOG = "analyze.log"
 
 
@@ -35,7 +37,7 @@ class AlignmentLosses:
 
 def fingerprint(data_set: Path, experiment: Path, split: str) -> str:
     """Hash what the losses depend on; the weights by the hash that training wrote beside them."""
-    files = {name: data_set / split / name for name in ("wav.scp", "utt2num_samples", "token_ids")}
+    files = {name: data_set / split / name for name in ("wav.scp", *STAGE_3)}
     return content_fingerprint({**files, "model": experiment / CHECKPOINTS / SELECTION}, version="1")
 
 
@@ -73,6 +75,9 @@ def losses_of_split(
     losses = read_losses(path, made_from)
     if losses is not None or not align:
         return losses
+    needed = [data_set / split / name for name in STAGE_3] + [experiment / CHECKPOINTS / MODEL]
+    if missing := [str(file) for file in needed if not file.exists()]:
+        raise UserError(f"{', '.join(missing)} is missing; run the earlier stages first")
     log = decode_dir / LOG
     with log_to_file(log):
         with chatter_to_file(log):  # torch and ESPnet cost 10 to 20 seconds to import: only now
