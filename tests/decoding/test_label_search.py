@@ -107,7 +107,7 @@ def test_scores_are_those_of_the_heads() -> None:
 
     found = search_of(model, search="attention", beam_size=3, nbest=3, length_penalty=-0.5)(samples, lengths, [""])[0]
     ended = [len(one.tokens) < 2 + sizes.item() for one in found]
-    assert True in ended and max(len(one.tokens) for one in found) > 1
+    assert any(ended) and max(len(one.tokens) for one in found) > 1
     for one, end in zip(found, ended, strict=True):
         expected = log_probability(model.decoder, frames, one.tokens, ended=end) - 0.5 * (len(one.tokens) + end)
         assert one.score == pytest.approx(expected, abs=1e-3)
