@@ -118,6 +118,7 @@ def test_an_error_or_the_end_of_a_process_ends_the_stage(case: Case) -> None:
 
 def test_two_shards_that_finish_at_once_merge_once(case: Case, whole: dict[str, bytes]) -> None:
     errors: list[BaseException] = []
+    (case.folder / "times.yaml").write_text(TIMES)  # once, and not by each thread while another reads it
 
     def work(number: int) -> None:
         try:
