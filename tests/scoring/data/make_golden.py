@@ -4,7 +4,7 @@
 
 - sclite: NIST's SCTK 2.4.10, Debian package ``sctk``.
 - ESPNET: a checkout of espnet/espnet with ``egs2/ml_superb2/asr1/local/score.py``.
-- CTC_DRO: a checkout of Bartelds/espnet with ``egs2/asr_dro/asr1/local``.
+- CTC_DRO: a checkout of the fork of ESPnet that arXiv 2502.01777 links to, with ``egs2/asr_dro/asr1/local``.
 - espnet, jiwer and pandas are installed.
 """
 
