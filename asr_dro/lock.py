@@ -71,7 +71,7 @@ def is_alive(pid: object, start: object) -> bool:
         pass
     except (ProcessLookupError, OverflowError):
         return False
-    began = _start_of(pid)
+    began = start_of(pid)
     return began != _ENDED and (not isinstance(start, int) or began is None or began == start)
 
 
@@ -108,16 +108,16 @@ def _remove_stale(path: Path, owner: dict[str, Any] | None) -> None:
 
 
 def _myself() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "start": _start_of(os.getpid()), "job": _job()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "start": start_of(os.getpid()), "job": slurm_job()}
 
 
-def _job() -> str | None:
+def slurm_job() -> str | None:
     """Name the Slurm job that this process belongs to: an array's element, or a job."""
     array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{element}" if array and element else os.environ.get("SLURM_JOB_ID")
 
 
-def _start_of(pid: int) -> int | None:
+def start_of(pid: int) -> int | None:
     """Return when a process began, in ticks since boot; ``_ENDED`` for a zombie, ``None`` where there is no /proc."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -131,7 +131,7 @@ def _is_stale(path: Path, owner: dict[str, Any]) -> bool:
     """Tell whether the owner of a lock is gone."""
     if owner.get("host") == socket.gethostname():
         return not is_alive(owner.get("pid"), owner.get("start"))
-    if owner.get("job") is not None and owner.get("job") == _job():
+    if owner.get("job") is not None and owner.get("job") == slurm_job():
         return True  # this is the same job, requeued on another host
     return _age_s(path) > STALE_S
 

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +25,8 @@ from asr_dro.config import REPOSITORY
 from asr_dro.errors import EXIT_TRY_AGAIN, FAILURE_VARIABLE
 from asr_dro.experiment import FAILURE
 from asr_dro.fileio import write_json
+from asr_dro.git import git
+from asr_dro.lock import is_alive, slurm_job, start_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,8 @@ class State:
     def write(self, state: str, **more: Any) -> None:
         """Write the state: ``running``, ``done``, ``interrupted`` or ``failed``."""
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
+        pid, job = os.getpid(), os.environ.get("SLURM_JOB_ID")
+        who = {"host": socket.gethostname(), "pid": pid, "start": start_of(pid), "job": job}
         write_json(self.path, {"state": state, "tag": self.tag, "starts": self.starts, "time": now, **who, **more})
 
 
@@ -129,18 +131,11 @@ def read_state(jobs: Path, index: int) -> dict[str, Any] | None:
 
 def header(job: Job, command: Sequence[str]) -> str:
     """Describe a run for the top of its log: command, place, commit, host, environment."""
-    git = shutil.which("git")
-    commit = ""
-    if git:
-        result = subprocess.run(
-            [git, "-C", str(REPOSITORY), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-        )
-        commit = result.stdout.strip()
     lines = {
         "Job": f"{job.index} {job.tag}",
         "Command": shlex.join(command),
         "Folder": os.getcwd(),
-        "Commit": commit or "unknown",
+        "Commit": git(REPOSITORY, "rev-parse", "HEAD") or "unknown",
         "Host": socket.gethostname(),
         "Begun": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
@@ -170,7 +165,9 @@ def _run(command: Sequence[str], failure: Path) -> tuple[int, signal.Signals | N
         environment = {**os.environ, FAILURE_VARIABLE: str(failure)}  # of checks; run.sh then names its experiment's
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
         status = process.wait()
-        while any(map(_is_alive, asked)):  # bash has ended; the training may still be writing its checkpoint
+        while any(
+            is_alive(pid, None) for pid in asked
+        ):  # bash has ended; the training may still be writing its checkpoint
             time.sleep(_POLL_S)
     finally:
         for number, handler in before.items():
@@ -184,10 +181,6 @@ def _fields(pid: int | str) -> list[str]:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return []
-
-
-def _is_alive(pid: int) -> bool:
-    return _fields(pid)[:1] not in ([], ["Z"])
 
 
 def _descendants() -> list[int]:
@@ -209,8 +202,7 @@ def _requeue() -> None:
 
     A job that is cancelled is sent SIGTERM too, and to requeue it would bring it back to life.
     """
-    array, element = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    job = f"{array}_{element}" if array and element else os.environ.get("SLURM_JOB_ID")
+    job = slurm_job()
     if job is None:
         return
     state = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from asr_dro.config import load_yaml
 from asr_dro.errors import UserError
 from asr_dro.experiment import EPOCHS, TRAIN_CONFIG
 from asr_dro.fileio import read_json_lines
+from asr_dro.lock import is_alive
 
 _NEVER_BEGAN = "it never began: it was cancelled, or what it waited for failed"
 Queue = Mapping[tuple[str, int], tuple[str, str]]
@@ -86,7 +86,7 @@ def _is_alive(left: Mapping[str, Any], *, is_submitted: bool) -> bool:
     """
     if is_submitted and left.get("job") is not None:
         return False
-    return left.get("host") != socket.gethostname() or os.path.exists(f"/proc/{left.get('pid')}")
+    return left.get("host") != socket.gethostname() or is_alive(left.get("pid"), left.get("start"))
 
 
 def _progress(experiment: Path | None) -> str:

@@ -6,7 +6,6 @@ import datetime
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ
 from asr_dro.data.lengths import read_together
+from asr_dro.git import git
 
 PACKAGES = ("espnet", "torch", "torchaudio", "s3prl", "transformers", "peft", "numpy", "soundfile", "soxr")
 
@@ -24,8 +24,8 @@ def describe_environment(repository: Path) -> dict[str, Any]:
     Args:
         repository: Folder of our checkout, whose commit is recorded (null outside a checkout).
     """
-    commit = _git(repository, "rev-parse", "HEAD")
-    status = _git(repository, "status", "--porcelain", "--untracked-files=no")
+    commit = git(repository, "rev-parse", "HEAD")
+    status = git(repository, "status", "--porcelain", "--untracked-files=no")
     return {
         "command": os.environ.get("ASR_DRO_COMMAND") or shlex.join(sys.argv),
         "commit": commit,
@@ -53,14 +53,6 @@ def describe_training(data_set: Path, *, ngpu: int) -> dict[str, Any]:
             audio_s[language] = audio_s.get(language, 0.0) + int(samples) / SAMPLE_RATE_HZ
     processes = max(ngpu, int(os.environ.get("WORLD_SIZE", "1")), 1)
     return {"device": "cuda" if ngpu else "cpu", "processes": processes, "audio_s": dict(sorted(audio_s.items()))}
-
-
-def _git(repository: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 def _versions() -> dict[str, str]:
