@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,6 +59,7 @@ CLASSES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+_PATCHING = threading.Lock()
 _LONGEST_MESSAGE = 500  # characters of what torch says about weights that do not fit, which may be a line per tensor
 
 
@@ -111,19 +113,21 @@ def load_model(experiment: Path, device: torch.device) -> GroupRobustASRModel:
 def _mel_bands_come_with_the_weights() -> Iterator[None]:
     """Let ESPnet's front end begin with a matrix of zeros: librosa, which computes it, takes 3 seconds to import.
 
-    The matrix is in the checkpoint, which is loaded strictly.
+    The matrix is in the checkpoint, which is loaded strictly. One thread at a time: of two that overlap, the second would
+    take the first one's zeros for what was there before, and leave them to every model built later.
     """
     from espnet2.layers import log_mel
 
     def zeros(n_fft: int, n_mels: int, **_: Any) -> NDArray[np.float32]:
         return np.zeros((n_mels, 1 + n_fft // 2), dtype=np.float32)
 
-    whole = log_mel.librosa
-    log_mel.librosa = SimpleNamespace(filters=SimpleNamespace(mel=zeros))
-    try:
-        yield
-    finally:
-        log_mel.librosa = whole
+    with _PATCHING:
+        whole = log_mel.librosa
+        log_mel.librosa = SimpleNamespace(filters=SimpleNamespace(mel=zeros))
+        try:
+            yield
+        finally:
+            log_mel.librosa = whole
 
 
 def build_model(arguments: Mapping[str, Any]) -> GroupRobustASRModel:

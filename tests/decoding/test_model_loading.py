@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,35 @@ def test_the_table_is_espnets() -> None:
     for option, table in tables.items():
         ours = {name for name, found in table.items() if getattr(found, "__module__", "").startswith("asr_dro.")}
         assert ours <= CLASSES[option].keys(), f"{option}: a class of ours that loads slowly; add it to CLASSES"
+
+
+def test_two_threads_that_load_at_once_leave_espnet_as_it_was(
+    trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second begins before the first ends, and ends after it: it once left mel bands of zeros to later trainings."""
+    from espnet2.layers import log_mel
+
+    librosa, second_builds, first_is_done = log_mel.librosa, threading.Event(), threading.Event()
+
+    def build_slowly(arguments: Any) -> Any:
+        if threading.current_thread().name == "first":
+            second_builds.wait(timeout=0.5)  # which a second thread cannot while it has to wait
+        else:
+            second_builds.set()
+            first_is_done.wait(timeout=30)
+        return build_model(arguments)
+
+    monkeypatch.setattr("asr_dro.decoding.model_loading.build_model", build_slowly)
+    arguments = (trained[1], torch.device("cpu"))
+    first, second = (threading.Thread(target=load_model, args=arguments, name=name) for name in ("first", "second"))
+    first.start()
+    while log_mel.librosa is librosa and first.is_alive():  # until the first is inside
+        first.join(timeout=0.01)
+    second.start()
+    first.join()
+    first_is_done.set()
+    second.join()
+    assert log_mel.librosa is librosa
 
 
 def test_a_trained_model_is_the_one_that_espnet_builds(trained: tuple[Path, Path]) -> None:
