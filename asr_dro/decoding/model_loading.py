@@ -113,8 +113,8 @@ def load_model(experiment: Path, device: torch.device) -> GroupRobustASRModel:
 def _mel_bands_come_with_the_weights() -> Iterator[None]:
     """Let ESPnet's front end begin with a matrix of zeros: librosa, which computes it, takes 3 seconds to import.
 
-    The matrix is in the checkpoint, which is loaded strictly. One thread at a time: of two that overlap, the second would
-    take the first one's zeros for what was there before, and leave them to every model built later.
+    The matrix is in the checkpoint, which is loaded strictly. One thread at a time: of two that overlap, the second
+    would take the first one's zeros for what was there before, and leave them to every model built later.
     """
     from espnet2.layers import log_mel
 

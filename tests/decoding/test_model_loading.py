@@ -49,7 +49,7 @@ def test_the_table_is_espnets() -> None:
 def test_two_threads_that_load_at_once_leave_espnet_as_it_was(
     trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second begins before the first ends, and ends after it: it once left mel bands of zeros to later trainings."""
+    """The second begins before the first ends, and ends after it; it once left mel bands of zeros behind."""
     from espnet2.layers import log_mel
 
     librosa, second_builds, first_is_done = log_mel.librosa, threading.Event(), threading.Event()
