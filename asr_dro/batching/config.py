@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from asr_dro.config_values import is_count, is_number, take_fields
 from asr_dro.errors import UserError
 
 KINDS = ("mixed", "group")
 SCHEDULES = ("uniform", "proportional", "interleaved")
+_BETWEEN = "\n  - "  # problems of a message
+_HEAD = f"batching:{_BETWEEN}"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class BatchingConfig:
         """Refuse values that are not allowed, all of them in one message."""
         problems = self._problems()
         if problems:
-            raise UserError("batching:\n" + "\n".join(f"  - {problem}" for problem in problems))
+            raise UserError(_HEAD + _BETWEEN.join(problems))
 
     @classmethod
     def from_mapping(cls, conf: Mapping[str, Any]) -> BatchingConfig:
@@ -64,17 +67,13 @@ class BatchingConfig:
         >>> BatchingConfig.from_mapping({"kind": "group", "seconds_per_batch": 50}).order
         'uniform'
         """
-        known = [field.name for field in fields(cls)]
-        unknown = [key for key in conf if key not in known]
-        problems = [f"option '{key}' is unknown; choose from: {', '.join(known)}" for key in unknown]
+        given, problems = take_fields(cls, conf)
         try:
-            config = cls(**{key: value for key, value in conf.items() if key in known})
+            config = cls(**given)
         except UserError as error:
-            if not problems:
-                raise
-            problems.append(str(error).removeprefix("batching:\n  - "))
+            problems.append(str(error).removeprefix(_HEAD))
         if problems:
-            raise UserError("batching:\n" + "\n".join(f"  - {problem}" for problem in problems))
+            raise UserError(_HEAD + _BETWEEN.join(problems))
         return config
 
     @property
@@ -117,27 +116,20 @@ class BatchingConfig:
         problems = []
         for name in ("seconds_per_batch", "seconds_per_update"):
             value = getattr(self, name)
-            if value is not None and not _is_number(value):
+            if value is not None and not _is_amount(value):
                 problems.append(f"{name} is {value!r}; give a number above 0, or leave it out")
         if self.seconds_per_batch is not None and self.seconds_per_update is not None:
             problems.append("give seconds_per_batch or seconds_per_update, not both (null unsets one)")
-        if self.batches_per_update != "groups" and not _is_count(self.batches_per_update):
+        if self.batches_per_update != "groups" and not is_count(self.batches_per_update):
             problems.append(f"batches_per_update is {self.batches_per_update!r}; give a number above 0, or 'groups'")
-        if not _is_number(self.temperature) or self.temperature < 1:
+        if not _is_amount(self.temperature) or self.temperature < 1:
             problems.append(f"temperature is {self.temperature!r}; give a number of at least 1")
         elif self.temperature != 1 and self.kind == "group" and self.order == "uniform":
             problems.append("temperature does nothing with schedule 'uniform', its limit; use 'interleaved'")
-        if self.max_utterances is not None and not _is_count(self.max_utterances):
+        if self.max_utterances is not None and not is_count(self.max_utterances):
             problems.append(f"max_utterances is {self.max_utterances!r}; give a whole number above 0, or leave it out")
         return problems
 
 
-def _is_number(value: object) -> bool:
-    """Return whether it is a finite number above 0; text such as '1e1', which YAML makes of it, is none."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return False
-    return math.isfinite(value) and value > 0
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _is_amount(value: object) -> bool:
+    return is_number(value) and 0 < value < math.inf

@@ -6,11 +6,12 @@ The configuration that a set was made with lies in it as ``data.yaml``; stages 2
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr_dro.errors import UserError, unknown_keys
+from asr_dro.config_values import is_count, is_number, take_fields
+from asr_dro.errors import UserError
 
 TEXT_PROFILES = ("basic", "ml_superb", "challenge2025", "none")
 WHISPER_TYPES = ("whisper", "whisper_v3")
@@ -85,16 +86,14 @@ class DataConfig:
         Raises:
             UserError: With every mistake at once.
         """
-        problems = _unknown_keys(cls, values) + _unknown_keys(TokenConfig, values.get("tokens") or {}, "tokens.")
-        if problems:
-            raise UserError(f"{origin}:\n  " + "\n  ".join(problems))
-        given = dict(values)
-        given["tokens"] = TokenConfig(**(values.get("tokens") or {}))
+        given, problems = take_fields(cls, values)
+        tokens, problems_of_tokens = take_fields(TokenConfig, values.get("tokens") or {}, "tokens.")
+        given["tokens"] = TokenConfig(**tokens)
         for key in ("group", "label_repairs"):
             if key in given:
                 given[key] = tuple(given[key]) if isinstance(given[key], list) else (given[key],)
         config = cls(**given)
-        problems = list(_problems(config))
+        problems += problems_of_tokens + _problems(config)
         if problems:
             raise UserError(f"{origin}:\n  " + "\n  ".join(problems))
         return config
@@ -114,17 +113,6 @@ _ALLOWED = {
 }
 
 
-def _unknown_keys(cls: type[DataConfig | TokenConfig], values: object, prefix: str = "") -> list[str]:
-    if not isinstance(values, Mapping):
-        return [f"{prefix.rstrip('.')} must hold keys and values, not {values!r}"]
-    unknown = unknown_keys(values, [item.name for item in fields(cls)])
-    return [f"{prefix}{key} is not a key; {hint}" for key, hint in unknown]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)  # bool is an int to Python
-
-
 def _problems(config: DataConfig) -> list[str]:
     tokens = config.tokens
     choices = [(key, getattr(config, key), allowed) for key, allowed in _ALLOWED.items()]
@@ -133,12 +121,12 @@ def _problems(config: DataConfig) -> list[str]:
         f"{key} is {value!r}; allowed: {', '.join(allowed)}" for key, value, allowed in choices if value not in allowed
     ]
     for key, count in (("vocabulary_size", tokens.vocabulary_size), ("min_count", tokens.min_count)):
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        if not is_count(count):
             problems.append(f"tokens.{key} must be a whole number from 1 on, not {count!r}")
     for key, seconds in (("shortest_s", config.shortest_s), ("longest_s", config.longest_s)):
-        if not _is_number(seconds) or not seconds > 0:
+        if not is_number(seconds) or seconds <= 0:
             problems.append(f"{key} must be seconds above 0, not {seconds!r}")
-    if not _is_number(tokens.temperature) or not 0 <= tokens.temperature <= 1:
+    if not is_number(tokens.temperature) or not 0 <= tokens.temperature <= 1:
         problems.append(f"tokens.temperature must be from 0 to 1, not {tokens.temperature!r}")
     for key, names in (("group", config.group), ("label_repairs", config.label_repairs)):
         if not all(isinstance(name, str) and name for name in names):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from asr_dro.config import load_yaml
-from asr_dro.errors import UserError, unknown_keys
+from asr_dro.config_values import is_count, is_number, take_fields
+from asr_dro.errors import UserError
 
 SEARCHES = ("greedy", "beam", "attention", "joint")
 LANGUAGES = ("recognised", "given")
@@ -82,10 +83,9 @@ class DecodeConfig:
         Raises:
             UserError: With every mistake at once.
         """
-        known = [item.name for item in fields(cls)]
-        problems = [f"{key} is not a key; {hint}" for key, hint in unknown_keys(values, known)]
-        config = cls(**{"search": None, **{key: value for key, value in values.items() if key in known}})
-        problems += _problems(config, values)
+        given, problems = take_fields(cls, values)
+        config = cls(**{"search": None, **given})
+        problems += _problems(config, given)
         if problems:
             raise UserError(f"{origin} has mistakes:\n  " + "\n  ".join(problems))
         return config
@@ -114,25 +114,21 @@ def read_decode_config(path: Path) -> DecodeConfig:
     return DecodeConfig.from_mapping(load_yaml(path), str(path))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)  # bool is an int to Python
-
-
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return is_number(value) and value > 0
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _is_share(value: object) -> bool:
+    return is_number(value) and 0 < value < 1
 
 
 _VALUES: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
     (("seconds_per_batch", "beam_threshold", "max_length_ratio"), _is_positive, "a number above 0"),
-    (("nbest", "beam_size", "tokens_per_frame"), _is_count, "a whole number from 1 on"),
-    (("lm_weight", "word_score", "length_penalty"), _is_number, "a number"),
+    (("nbest", "beam_size", "tokens_per_frame"), is_count, "a whole number from 1 on"),
+    (("lm_weight", "word_score", "length_penalty"), is_number, "a number"),
     (("language_tokens", "times"), lambda value: isinstance(value, bool), "true or false"),
     (("lm", "word_list"), lambda value: isinstance(value, str), "the path of a file"),
-    (("ctc_weight",), lambda value: _is_positive(value) and value < 1, "a number between 0 and 1"),  # type: ignore[operator]
+    (("ctc_weight",), _is_share, "a number between 0 and 1"),
 )
 
 
@@ -151,7 +147,7 @@ def _problems(config: DecodeConfig, given: Mapping[str, Any]) -> list[str]:
         for key in keys
         if not is_allowed(getattr(config, key))
     ]
-    if config.languages not in LANGUAGES and not _is_count(config.languages):
+    if config.languages not in LANGUAGES and not is_count(config.languages):
         problems.append(
             f"languages is {config.languages!r}; allowed: {', '.join(LANGUAGES)}, or how many of the likeliest to try"
         )
@@ -168,14 +164,14 @@ def _contradictions(config: DecodeConfig) -> list[str]:
         problems.append("word_score needs a word_list; without one the search does not know words")
     if config.language_tokens and config.languages == "recognised":
         problems.append("language_tokens needs languages: given, or a number")
-    if config.search == "greedy" and _is_count(config.nbest) and config.nbest > 1:
+    if config.search == "greedy" and is_count(config.nbest) and config.nbest > 1:
         problems.append(f"nbest is {config.nbest}; greedy search has one hypothesis, beam has more")
     if config.search in ("attention", "joint") and config.times:
         problems.append(f"times: a decoder does not say when it heard a token; search {config.search} has none")
     if (
         config.search == "beam"
-        and _is_count(config.nbest)
-        and _is_count(config.beam_size)
+        and is_count(config.nbest)
+        and is_count(config.beam_size)
         and config.nbest > config.beam_size
     ):
         problems.append(f"nbest is {config.nbest}, more than beam_size {config.beam_size}")

@@ -9,13 +9,14 @@ Shapes: ``B`` rows, ``T`` positions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr_dro.config_values import is_count, is_number, take_fields
 from asr_dro.errors import UserError
 
 
@@ -40,15 +41,14 @@ class SpanMask:
         Raises:
             UserError: With every mistake.
         """
-        given = dict(values or {})
-        known = [item.name for item in fields(cls)]
-        problems = [f"{option}.{key} is not a key; allowed: {', '.join(known)}" for key in given if key not in known]
-        mask = cls(**{"min_spans": min_spans, **{key: given[key] for key in given if key in known}})
-        probability, whole = mask.probability, (mask.length, mask.min_spans)
-        if isinstance(probability, bool) or not isinstance(probability, int | float) or not 0 <= probability <= 1:
-            problems.append(f"{option}.probability must be from 0 to 1, not {probability!r}")
-        if any(isinstance(number, bool) or not isinstance(number, int) for number in whole) or mask.length < 1:
-            problems.append(f"{option}.length and min_spans must be whole numbers, length at least 1, not {whole}")
+        given, problems = take_fields(cls, values or {}, f"{option}.")
+        mask = cls(**{"min_spans": min_spans, **given})
+        if not is_number(mask.probability) or not 0 <= mask.probability <= 1:
+            problems.append(f"{option}.probability must be from 0 to 1, not {mask.probability!r}")
+        if not is_count(mask.length):
+            problems.append(f"{option}.length must be a whole number from 1 on, not {mask.length!r}")
+        if not is_count(mask.min_spans, least=0):
+            problems.append(f"{option}.min_spans must be a whole number from 0 on, not {mask.min_spans!r}")
         if problems:
             raise UserError("\n".join(problems))
         return mask

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from asr_dro.config_values import is_count, is_number
 from asr_dro.errors import UserError
 
 CHOICES = {
@@ -115,20 +116,16 @@ def _wrong_values(name: str, config: ObjectiveConfig) -> list[str]:
     ]
     if name == "ctc_length_normalized" and config.normalize_by == "none":
         problems.append("normalize_by is 'none', which is the objective 'ctc'; choose labels or frames")
-    if not _is_number(config.step_size) or config.step_size < 0:
+    if not is_number(config.step_size) or not 0 <= config.step_size < math.inf:
         problems.append(
             f"step_size is {config.step_size!r}; give a number of at least 0, such as 1.0e-4 (not 1e-4 in YAML)"
         )
-    if name == "ctc_dro" and not (_is_number(config.smoothing) and config.smoothing > 0):  # type: ignore[operator]
+    if name == "ctc_dro" and not (is_number(config.smoothing) and 0 < config.smoothing < math.inf):
         problems.append(f"smoothing is {config.smoothing!r}; give a number above 0 (no smoothing is 'group_dro')")
     for key in ("scale_by_group_count", "partial_visits"):
         if not isinstance(getattr(config, key), bool):
             problems.append(f"{key} is {getattr(config, key)!r}; give true or false")
     capacity = config.record_capacity
-    if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < 1):
+    if capacity is not None and not is_count(capacity):
         problems.append(f"record_capacity is {capacity!r}; give a whole number of at least 1, or leave it out")
     return problems
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

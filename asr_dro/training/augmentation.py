@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from asr_dro.errors import UserError, unknown_keys
+from asr_dro.config_values import is_number, take_fields
+from asr_dro.errors import UserError
 
 SPEEDS = (0.5, 2.0)  # faster or slower is not speech any more
 SNRS_DB = (-40.0, 100.0)
@@ -59,7 +59,7 @@ def check_augmentation(conf: Mapping[str, Any]) -> AugmentationConfig:
     (0.9, 1.0, 1.1)
     """
     given = {key: value for key, value in conf.items() if value is not None}
-    problems = _unknown(given, AugmentationConfig, "")
+    problems = take_fields(AugmentationConfig, given)[1]
     noise = given.get("noise")
     if "speed" in given:
         problems += _problems_of_speed(given["speed"])
@@ -82,7 +82,7 @@ def _problems_of_speed(speed: object) -> list[str]:
 def _problems_of_noise(noise: object) -> list[str]:
     if not isinstance(noise, Mapping):
         return [f"noise is {noise!r}; give folder, snr_db and probability, such as noise.folder=/corpora/musan/noise"]
-    problems = _unknown(noise, NoiseConfig, "noise.")
+    problems = take_fields(NoiseConfig, noise, "noise.")[1]
     folder = noise.get("folder")
     if not isinstance(folder, str) or not folder:
         problems.append(f"noise.folder is {folder!r}; give a folder of audio files")
@@ -95,14 +95,8 @@ def _problems_of_noise(noise: object) -> list[str]:
     return problems
 
 
-def _unknown(given: Iterable[object], cls: type[AugmentationConfig | NoiseConfig], prefix: str) -> list[str]:
-    unknown = unknown_keys(given, [field.name for field in fields(cls)])
-    return [f"option '{prefix}{key}' is unknown; {hint}" for key, hint in unknown]
-
-
 def _are_numbers(values: object, bounds: tuple[float, float]) -> bool:
-    """Tell whether this is a list of at least one number within bounds; bool is an int to Python but no number here."""
+    """Tell whether this is a list of at least one number within bounds."""
     if isinstance(values, str) or not isinstance(values, Sequence) or not values:
         return False
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    return numbers and all(math.isfinite(value) and bounds[0] <= value <= bounds[1] for value in values)
+    return all(is_number(value) and bounds[0] <= value <= bounds[1] for value in values)

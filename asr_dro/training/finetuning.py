@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from asr_dro.errors import UserError, unknown_keys
+from asr_dro.config_values import is_count, is_number, take_fields
+from asr_dro.errors import UserError
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -55,12 +56,12 @@ class LoraOptions:
         >>> LoraOptions.from_mapping({"rank": 4, "targets": ["q_proj"]}).targets
         ('q_proj',)
         """
-        problems = _unknown(conf, [field.name for field in fields(cls)])
-        values = {field.name: conf.get(field.name, field.default) for field in fields(cls)}
+        given, problems = take_fields(cls, conf)
+        values = {**asdict(cls()), **given}
         for name in ("rank", "alpha"):
-            if not _is_number(values[name]) or not isinstance(values[name], int) or values[name] < 1:
+            if not is_count(values[name]):
                 problems.append(f"{name} must be a whole number from 1, not {values[name]!r}")
-        if not _is_number(values["dropout"]) or not 0 <= values["dropout"] < 1:
+        if not is_number(values["dropout"]) or not 0 <= values["dropout"] < 1:
             problems.append(f"dropout must be from 0 to below 1, not {values['dropout']!r}")
         if not _are_names(values["targets"]) or not values["targets"]:
             problems.append(f"targets must be a list of names of linear layers, not {values['targets']!r}")
@@ -79,9 +80,9 @@ def check_finetuning(config: Mapping[str, Any]) -> None:
     """
     problems = []
     decay, scale = config.get("layer_decay", 1.0), config.get("head_lr_scale", 1.0)
-    if _is_number(decay) and not 0 < decay <= 1:
+    if is_number(decay) and not 0 < decay <= 1:
         problems.append(f"layer_decay must be above 0 and at most 1, not {decay}")
-    if _is_number(scale) and not 0 < scale < float("inf"):
+    if is_number(scale) and not 0 < scale < float("inf"):
         problems.append(f"head_lr_scale must be above 0, not {scale}")
     if config.get("precision", "fp32") not in PRECISIONS:
         problems.append(f"precision is {config['precision']!r}; allowed: {', '.join(PRECISIONS)}")
@@ -92,14 +93,6 @@ def check_finetuning(config: Mapping[str, Any]) -> None:
             problems.append(str(error))
     if problems:
         raise UserError("\n".join(problems))
-
-
-def _unknown(conf: Mapping[str, Any], known: Sequence[str]) -> list[str]:
-    return [f"option {key!r} is unknown; {hint}" for key, hint in unknown_keys(conf, known)]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _are_names(values: object) -> bool:

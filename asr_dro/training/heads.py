@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from asr_dro.config_values import is_number
 from asr_dro.errors import UserError
 
 WHISPER = "whisper"
@@ -38,7 +39,7 @@ def read_heads(config: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return is_number(value) and 0 <= value <= 1
 
 
 def _contradictions(decoder: str | None, ctc_weight: float, lsm_weight: float) -> list[str]:

@@ -41,6 +41,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         {"batches_per_update": 2.0},
         {"temperature": float("nan")},
         {"kind": ["group"]},
+        {"temperature": float("inf")},
     ],
 )
 def test_values_that_make_no_sense_are_refused(conf: dict[str, Any]) -> None:

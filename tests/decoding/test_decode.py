@@ -24,6 +24,10 @@ GREEDY = "search: greedy\nseconds_per_batch: 60\n"
         ("search: greedy\nseconds_per_batch: many\n", "above 0, not 'many'"),
         (GREEDY + "beam_size: 3\n", "beam_size is a key of search beam or attention or joint, not of greedy"),
         (GREEDY + "beam_sise: 3\n", "did you mean beam_size?"),
+        ("search: beam\nlm_weight: .nan\n", "lm_weight must be a number, not nan"),
+        ("search: joint\nctc_weight: 1\n", "ctc_weight must be a number between 0 and 1, not 1"),
+        ("search: joint\nctc_weight: '0.5'\n", "ctc_weight must be a number between 0 and 1, not '0.5'"),
+        ("search: beam\nnbest: true\n", "nbest must be a whole number from 1 on, not True"),
     ],
 )
 def test_mistakes_in_the_configuration_are_named(tmp_path: Path, content: str, message: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +65,24 @@ def test_no_probability_masks_nothing_and_wide_spans_need_room() -> None:
 def test_all_mistakes_are_named() -> None:
     with pytest.raises(UserError) as caught:
         SpanMask.from_mapping({"probability": 2, "length": 0, "width": 3}, "time_mask")
-    for part in ("time_mask.width is not a key", "probability must be from 0 to 1", "length at least 1"):
+    for part in (
+        "time_mask.width is not a key",
+        "probability must be from 0 to 1",
+        "time_mask.length must be a whole number",
+    ):
         assert part in str(caught.value)
-    with pytest.raises(UserError, match="probability"):
-        SpanMask.from_mapping({"probability": True}, "time_mask")
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"probability": True}, "probability must be from 0 to 1, not True"),
+        ({"probability": float("nan")}, "probability must be from 0 to 1, not nan"),
+        ({"min_spans": -1}, "min_spans must be a whole number from 0 on, not -1"),
+        ({"min_spans": False}, "min_spans must be a whole number from 0 on, not False"),
+        (0.5, "time_mask must hold keys and values, not 0.5"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(values: Any, part: str) -> None:
+    with pytest.raises(UserError, match=re.escape(part)):
+        SpanMask.from_mapping(values, "time_mask")

@@ -26,7 +26,7 @@ def test_all_mistakes_come_together() -> None:
         "head_lr_scale must be above 0, not 0",
         "precision is 'bfloat'; allowed: fp32, bf16, fp16",
         "rank must be a whole number from 1, not 0",
-        "option 'target' is unknown; did you mean targets?",
+        "target is not a key; did you mean targets?",
     ):
         assert message in str(caught.value)
 
