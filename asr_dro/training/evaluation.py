@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from asr_dro.data.tokens import decode, has_language_tags
+from asr_dro.errors import InterruptedRun
 from asr_dro.objectives.feasibility import usable_utterances
 from asr_dro.scoring.error_rate import ErrorCounts, character_errors
 from asr_dro.training.model import GroupRobustASRModel
 from asr_dro.training.processes import gather
+
+
+class DevInterrupted(InterruptedRun):
+    """Dev is not measured: at least one process was asked to stop before it had done its share."""
 
 
 @dataclass
@@ -29,12 +34,14 @@ class DevTotals:
         errors: Language -> character errors.
         mistaken: Language -> number of utterances with another language's tag or none, and of all; empty without tags.
         infeasible: Utterances with fewer frames than labels need, or whose audio cannot be read.
+        is_whole: Whether they are of all utterances there are.
     """
 
     losses: dict[str, tuple[float, int]] = field(default_factory=dict)
     errors: dict[str, ErrorCounts] = field(default_factory=dict)
     mistaken: dict[str, tuple[int, int]] = field(default_factory=dict)
     infeasible: int = 0
+    is_whole: bool = True
 
     def add_loss(self, group: str, loss: float, count: int = 1) -> None:
         """Add the summed loss of ``count`` utterances."""
@@ -59,6 +66,7 @@ class DevTotals:
         for language, (wrong, count) in other.mistaken.items():
             self.add_mistaken(language, wrong, count)
         self.infeasible += other.infeasible
+        self.is_whole = self.is_whole and other.is_whole
 
     def summary(self) -> dict[str, Any]:
         """Return the ``dev`` entry of train.jsonl."""
@@ -92,8 +100,12 @@ def evaluate(
     device: torch.device,
     token_list: Sequence[str],
     languages: Mapping[str, str],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Measure raw losses per group, greedy CER and wrong tags per language; the objective's state is not touched.
+
+    Processes have different numbers of batches and meet only at the end. One that is asked to stop leaves its batches
+    at once; the others hear of it when they have done their shares, unless they were asked too.
 
     Args:
         model: The model; put into eval mode.
@@ -101,18 +113,27 @@ def evaluate(
         device: Where the model is.
         token_list: Tokens by index; they say what the task is.
         languages: Language by utterance id.
+        should_stop: Asked before each batch, of this process alone.
 
     Returns:
         The ``dev`` entry of train.jsonl, over the batches of all processes.
+
+    Raises:
+        DevInterrupted: In all processes, if one of them was stopped.
     """
     model.eval()
     totals = DevTotals()
     for utt_ids, batch in batches:
+        if should_stop():
+            totals.is_whole = False
+            break
         moved = {key: value.to(device) for key, value in batch.items() if isinstance(value, torch.Tensor)}
         _add_batch(totals, model, moved, token_list, [languages[utt_id] for utt_id in utt_ids])
     together = DevTotals()
     for part in gather(totals):
         together.merge(part)
+    if not together.is_whole:
+        raise DevInterrupted("asked to stop while dev was measured")
     return together.summary()
 
 

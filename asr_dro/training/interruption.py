@@ -52,6 +52,10 @@ class Interruption:
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         self.received = self.received or signal.Signals(number)
 
+    def is_asked(self) -> bool:
+        """Tell whether this process was asked to stop."""
+        return self.received is not None
+
     def requested(self, device: torch.device | None = None) -> bool:
         """Tell whether any process was asked to stop; all must call it at the same update, and get the same answer.
 
@@ -63,7 +67,7 @@ class Interruption:
 
         from asr_dro.training.processes import rank_and_world
 
-        asked = self.received is not None
+        asked = self.is_asked()
         _, world = rank_and_world()
         if world > 1:
             flag = torch.tensor([float(asked)], device=device)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn
 
 import torch
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
@@ -27,9 +27,9 @@ from asr_dro.disk import check_room, size_of
 from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, LAST_CHECKPOINT
 from asr_dro.objectives.group_objective import GroupObjective
 from asr_dro.training import checkpoints
-from asr_dro.training.batches import BatchFactory
+from asr_dro.training.batches import BatchFactory, LoadedBatches
 from asr_dro.training.epoch import EpochOptions, train_epoch
-from asr_dro.training.evaluation import evaluate
+from asr_dro.training.evaluation import DevInterrupted, evaluate
 from asr_dro.training.freezing import FreezeSchedule
 from asr_dro.training.infeasible import warn_about_infeasible
 from asr_dro.training.interruption import CURRENT, TrainingInterrupted
@@ -41,8 +41,6 @@ from asr_dro.training.scalars import write_scalars
 from asr_dro.training.state import TrainingLog, TrainingState
 
 logger = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 RANK_SEEDS = 1_000_003  # far apart, so that no process draws what another draws in another epoch
 
@@ -178,10 +176,7 @@ class TrainingRun:
             batches = train.build_iter(epoch, start=state.batches)
             trained = train_epoch(state, batches, self.epoch_options, after_update=self._after_update)
         self._stop_if_asked()
-        token_list, batches_of_dev = state.model.token_list, self._interruptible(dev.build_iter(epoch))
-        measured = evaluate(
-            state.model, batches_of_dev, device=self.device, token_list=token_list, languages=self.dev_languages
-        )
+        measured = self._measure(dev.build_iter(epoch))
         state.batches, state.partial = 0, None
         rates = learning_rates(state.optimizer)
         record = {"epoch": epoch, "updates": state.updates, "lr": max(rates.values()), **trained, "dev": measured}
@@ -204,20 +199,32 @@ class TrainingRun:
     def _stop_if_asked(self) -> None:
         """Save and leave if a signal asked for it; all processes take part."""
         if CURRENT.requested(self.device):
-            self._save()
-            if self.distributed:  # srun and torchrun end the others when one leaves: not before all is written
-                distributed.barrier()
-            state = self.state
-            raise TrainingInterrupted(
-                f"{CURRENT.describe()} after epoch {state.epoch}, batch {state.batches} ({state.updates} updates)"
-            )
+            self._stop()
 
-    def _interruptible(self, batches: Iterable[_T]) -> Iterator[_T]:
-        """Yield the batches of dev until a signal comes; several processes have different numbers, and go on."""
-        for batch in batches:
-            if not self.distributed:
-                self._stop_if_asked()
-            yield batch
+    def _stop(self) -> NoReturn:
+        """Save and leave; all processes take part."""
+        self._save()
+        if self.distributed:  # srun and torchrun end the others when one leaves: not before all is written
+            distributed.barrier()
+        state = self.state
+        raise TrainingInterrupted(
+            f"{CURRENT.describe()} after epoch {state.epoch}, batch {state.batches} ({state.updates} updates)"
+        )
+
+    def _measure(self, dev: LoadedBatches) -> dict[str, Any]:
+        """Measure this process's share of dev; if a signal comes to any process meanwhile, all save and leave."""
+        model = self.state.model
+        try:
+            return evaluate(
+                model,
+                dev,
+                device=self.device,
+                token_list=model.token_list,
+                languages=self.dev_languages,
+                should_stop=CURRENT.is_asked,
+            )
+        except DevInterrupted:
+            self._stop()
 
     def _save(self) -> None:
         """Write what a resume needs; all processes take part."""

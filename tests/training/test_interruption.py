@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from asr_dro.errors import EXIT_TRY_AGAIN
-from asr_dro.experiment import CHECKPOINTS, GROUP_UPDATES, LAST_CHECKPOINT, LOCK, MODEL
+from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, LAST_CHECKPOINT, LOCK, MODEL
 from asr_dro.training import checkpoints, evaluation, trainer
 from asr_dro.training.interruption import Interruption, TrainingInterrupted
+from asr_dro.training.processes import rank_and_world
 from asr_dro.training.run import train
 from asr_dro.training.trainer import TrainingRun
 from tests.shell_sandbox import ROOT
@@ -107,6 +108,39 @@ def test_a_signal_to_one_of_several_processes_stops_all_at_one_update(noise_set:
     assert torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["updates"] == 3
     train_together(noise_set, parts, 2)
     assert_same_training(whole, parts, tolerance=0.0)
+
+
+def test_a_signal_to_one_of_several_processes_while_dev_is_measured_stops_all(noise_set: Path, tmp_path: Path) -> None:
+    """The one leaves its share of dev at once, the other after its own; then dev is measured again, from the start."""
+    more = f"{MORE} --max_epoch 2 --dev_seconds_per_batch 1.5"
+    whole, parts = write_run(tmp_path / "whole", "ctc_dro", more), write_run(tmp_path / "parts", "ctc_dro", more)
+    train_together(noise_set, whole, 2)
+    original, original_train, batches = evaluation._add_batch, train, tmp_path / "batches"
+
+    def add_batch(*arguments: Any) -> None:
+        original(*arguments)
+        rank, world = rank_and_world()
+        assert world == 2
+        with open(batches, "a") as file:
+            file.write(f"{rank}\n")
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def interrupted(*arguments: Any, **others: Any) -> None:
+        with pytest.raises(TrainingInterrupted, match="after epoch 0, batch"):
+            original_train(*arguments, **others)
+        assert torch.load(parts / CHECKPOINTS / LAST_CHECKPOINT, weights_only=True)["batches"] > 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_add_batch", add_batch)
+        patch.setattr("tests.training.runs.train", interrupted)
+        train_together(noise_set, parts, 2)
+    ranks = batches.read_text().split()
+    assert ranks.count("1") == 1 < ranks.count("0")
+    assert not (parts / EPOCHS).read_text(), "no epoch is logged whose dev was not measured"
+    train_together(noise_set, parts, 2)
+    assert_same_training(whole, parts, tolerance=0.0)
+    assert (whole / GROUP_UPDATES).read_text() == (parts / GROUP_UPDATES).read_text() != ""
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
