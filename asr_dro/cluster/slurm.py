@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from asr_dro.cluster.site import Resources, Site
@@ -32,6 +33,7 @@ class Command:
         script: The batch script.
         indices: Lines of the list, by position in the array.
         after: Kinds that must have ended, and how: ``afterok`` or ``afterany``.
+        abreast: Arrays of its kind that may run at a time: it begins when the one so many before it has ended.
     """
 
     kind: str
@@ -39,6 +41,7 @@ class Command:
     script: Path
     indices: tuple[int, ...] = ()
     after: tuple[tuple[str, str], ...] = field(default=())
+    abreast: int = 1
 
 
 def plan(submission: Submission, site: Site, left: Mapping[str, Sequence[int]]) -> list[Command]:
@@ -64,11 +67,17 @@ def plan(submission: Submission, site: Site, left: Mapping[str, Sequence[int]]) 
 def _arrays(
     submission: Submission, site: Site, kind: str, indices: Sequence[int], after: tuple[tuple[str, str], ...]
 ) -> list[Command]:
-    """Cut a list into arrays that the site allows; together they run as many elements at a time as one would."""
+    """Cut a list into arrays that the site allows, one behind another: together they never run more than one would.
+
+    Side by side each would need a share: one at least, which is too much for very many arrays, and the share of an
+    array that ends early would stay idle.
+    """
     limit = site.array_limit
     parts = [tuple(indices[start : start + limit]) for start in range(0, len(indices), limit)]
-    at_a_time = max(1, site.max_running // max(1, len(parts)))
-    return [_command(submission, site, kind, after, part, at_a_time) for part in parts]
+    # One, unless an array alone is too short for all that may run.
+    abreast = max(1, min(math.ceil(site.max_running / limit), len(parts)))
+    commands = [_command(submission, site, kind, after, part, site.max_running // abreast) for part in parts]
+    return [replace(command, abreast=abreast) for command in commands]
 
 
 def _command(
@@ -177,10 +186,13 @@ def _write_script(path: Path, lines: Sequence[str]) -> None:
 
 def describe(commands: Sequence[Command]) -> str:
     """Write calls of sbatch as one would type them."""
-    lines = []
-    for command in commands:
-        waits = [f"--dependency={how}:<{kind}>" for how, kind in command.after]
-        lines.append(shlex.join(["sbatch", *command.arguments, *waits, str(command.script)]))
+    lines: list[str] = []
+    named: list[Array] = []
+    for number, command in enumerate(commands, start=1):
+        waits = _dependency(command, named)
+        named.append(Array(command.kind, f"<job {number}>"))
+        more = [f"--dependency={waits}"] if waits else []
+        lines.append(shlex.join(["sbatch", *command.arguments, *more, str(command.script)]))
     return "\n".join(lines) + "\n"
 
 
@@ -193,8 +205,7 @@ def submit(submission: Submission, commands: Sequence[Command]) -> None:
     own: list[Array] = []
     try:
         for number, command in enumerate(commands):
-            jobs = {how: [a.job for a in own if a.kind == kind] for how, kind in command.after}
-            waits = ",".join(f"{how}:{':'.join(numbers)}" for how, numbers in jobs.items() if numbers)
+            waits = _dependency(command, own)
             more = [f"--dependency={waits}", "--kill-on-invalid-dep=yes"] if waits else []
             variables = {"INDICES": str(_write_indices(submission, command, number))} if command.indices else {}
             job = _call(["sbatch", *command.arguments, *more, str(command.script)], **variables).strip()
@@ -209,6 +220,14 @@ def submit(submission: Submission, commands: Sequence[Command]) -> None:
         raise
     submission.arrays += own
     submission.save()
+
+
+def _dependency(command: Command, before: Sequence[Array]) -> str:
+    """Return what a call waits for, as sbatch takes it, among what was submitted before it; empty if nothing."""
+    jobs = [(how, [array.job for array in before if array.kind == kind]) for how, kind in command.after]
+    same = [array.job for array in before if array.kind == command.kind]
+    jobs.append(("afterany", same[-command.abreast :][:1] if len(same) >= command.abreast else []))
+    return ",".join(f"{how}:{':'.join(numbers)}" for how, numbers in jobs if numbers)
 
 
 def _write_indices(submission: Submission, command: Command, number: int) -> Path:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asr_dro.cluster import slurm
 from asr_dro.cluster.grid import Run
@@ -65,12 +70,52 @@ def test_a_list_is_cut_into_arrays_that_the_site_allows(tmp_path: Path) -> None:
     commands = slurm.plan(submission, site, {"data": [0], "train": range(250)})
     assert [command.kind for command in commands] == ["data", "train", "train", "train", "collect"]
     arrays = [word for command in commands for word in command.arguments if word.startswith("--array=")]
-    assert arrays == ["--array=0%9", "--array=0-99%3", "--array=0-99%3", "--array=0-49%3"]
+    assert arrays == ["--array=0%9", "--array=0-99%9", "--array=0-99%9", "--array=0-49%9"]
     assert [index for command in commands[1:4] for index in command.indices] == list(range(250))
     assert any(word.endswith("5%% in it/logs/train.%A_%a.log") for word in commands[1].arguments)
     assert commands[-1].after == (("afterany", "train"),)
+    calls = [shlex.split(call) for call in slurm.describe(commands).splitlines()]
+    assert [[word for word in call if word.startswith("--dependency")] for call in calls] == [
+        [],
+        ["--dependency=afterok:<job 1>"],
+        ["--dependency=afterok:<job 1>,afterany:<job 2>"],
+        ["--dependency=afterok:<job 1>,afterany:<job 3>"],
+        ["--dependency=afterany:<job 2>:<job 3>:<job 4>"],
+    ]
     assert "--requeue" in commands[1].arguments
     assert "--signal=B:USR1@120" in commands[1].arguments
+
+
+@given(
+    count=st.integers(1, 300),
+    limit=st.integers(1, 60),
+    max_running=st.integers(1, 90),
+    chance=st.randoms(use_true_random=False),
+)
+@settings(max_examples=50, deadline=None)
+def test_no_more_run_at_a_time_than_the_site_wants_however_a_list_is_cut(
+    count: int, limit: int, max_running: int, chance: Random, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Played through by what sbatch is told; elements end in any order."""
+    folder = tmp_path_factory.mktemp("grid")
+    site = read_site(site_of(folder, f"scheduler: slurm\narray_limit: {limit}\nmax_running: {max_running}"))
+    commands = slurm.plan(Submission(folder, folder / "exp", ""), site, {"train": range(count)})[:-1]
+    calls = slurm.describe(commands).splitlines()
+    waits = {job: set(map(int, re.findall(r"<job (\d+)>", call))) for job, call in enumerate(calls, start=1)}
+    share = {job: int(call.partition("%")[2].split()[0]) for job, call in enumerate(calls, start=1)}
+    left = {job: len(command.indices) for job, command in enumerate(commands, start=1)}
+    assert sum(left.values()) == count
+    assert max(left.values()) <= limit
+    most = 0
+    while left:
+        running = {job: min(left[job], share[job]) for job in left if not waits[job] & set(left)}
+        most = max(most, sum(running.values()))
+        ended = chance.choice(list(running))
+        left[ended] -= 1
+        left = {job: number for job, number in left.items() if number}
+    assert most <= max_running
+    if count <= limit or max_running <= limit:
+        assert most == min(count, max_running, limit)
 
 
 def test_only_what_is_left_to_train_waits_for_no_data(tmp_path: Path) -> None:
