@@ -11,7 +11,6 @@ Shapes: ``B`` utterances, ``L`` labels, ``T`` encoder frames, ``H`` hidden units
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +24,8 @@ from asr_dro.data.whisper_tokens import AFTER_LANGUAGES, END, NO_TIMESTAMPS, STA
 from asr_dro.decoders.steps import Windows, cross_entropies, greedy_labels
 from asr_dro.decoders.whisper_states import Memory, WhisperSteps, decoder_states
 from asr_dro.encoders import whisper_weights
-from asr_dro.encoders.pretrained import find_checkpoint
+from asr_dro.encoders.networks import check_dropout
+from asr_dro.encoders.pretrained import find_network
 from asr_dro.encoders.whisper import window_size
 from asr_dro.errors import UserError
 
@@ -50,6 +50,8 @@ class WhisperDecoder(AbsDecoder):  # type: ignore[misc]  # ESPnet has no type in
         UserError: For options that do not exist or a checkpoint that cannot be used.
     """
 
+    architecture_of = staticmethod(whisper_weights.architecture_of)
+
     def __init__(
         self,
         vocab_size: int,
@@ -64,9 +66,8 @@ class WhisperDecoder(AbsDecoder):  # type: ignore[misc]  # ESPnet has no type in
         super().__init__()
         options = _read_loss(loss or {})
         self.reduction, self.label_smoothing = options["reduction"], float(options["label_smoothing"])
-        path = find_checkpoint(checkpoint, "decoder_conf").path if checkpoint is not None else None
-        self.architecture = whisper_weights.described(path, architecture)
-        probabilities = whisper_weights.check_dropout(dropout or {})
+        path, self.architecture = find_network(checkpoint, architecture, self.architecture_of, option="decoder_conf")
+        probabilities = check_dropout(dropout or {}, whisper_weights.DROPOUT)
         self.model = whisper_weights.build_decoder(path, self.architecture, attention=attention, dropout=probabilities)
         width = self.model.config.d_model
         if width != encoder_output_size:
@@ -82,11 +83,6 @@ class WhisperDecoder(AbsDecoder):  # type: ignore[misc]  # ESPnet has no type in
             with torch.no_grad():
                 grown.weight[: self.own_tokens] = self.model.embed_tokens.weight
             self.model.embed_tokens = grown
-
-    @staticmethod
-    def architecture_of(checkpoint: Path) -> dict[str, Any]:
-        """Describe a checkpoint without its weights."""
-        return whisper_weights.architecture_of(checkpoint)
 
     @property
     def most_labels(self) -> int:

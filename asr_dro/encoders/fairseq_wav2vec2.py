@@ -17,13 +17,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 import transformers
-from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Model
+from transformers import Wav2Vec2Config
 
-from asr_dro.encoders.fairseq_checkpoint import FairseqCheckpoint, read_fairseq_checkpoint
+from asr_dro.encoders.fairseq_checkpoint import FairseqCheckpoint
 from asr_dro.encoders.fairseq_config import fairseq_options, transformers_options
 from asr_dro.encoders.fairseq_names import (
     HEADS,
@@ -145,43 +145,15 @@ def _class_of(config: Wav2Vec2Config) -> Any:
     return getattr(transformers, head_of(config).value)
 
 
-def build(config: Wav2Vec2Config, state: State, dtype: torch.dtype = torch.float32) -> Any:
-    """Return the model of ``config.architectures`` with copies of the weights, in evaluation mode.
+def build(config: Wav2Vec2Config, state: State) -> Any:
+    """Return the model of ``config.architectures`` with copies of the weights in fp32, in evaluation mode.
 
     No memory is taken for initial weights: with two billion parameters they would be 8 GB more.
     """
     with torch.device("meta"):
         model = _class_of(config)(config)
-    model.load_state_dict({name: tensor.to(dtype, copy=True) for name, tensor in state.items()}, assign=True)
+    model.load_state_dict({name: tensor.to(torch.float32, copy=True) for name, tensor in state.items()}, assign=True)
     return model.eval()
-
-
-@overload
-def load_wav2vec2(path: Path, *, language: str | None = None, dtype: torch.dtype = torch.float32) -> Wav2Vec2Model: ...
-@overload
-def load_wav2vec2(
-    path: Path, *, ctc: Literal[True], language: str | None = None, dtype: torch.dtype = torch.float32
-) -> Wav2Vec2ForCTC: ...
-def load_wav2vec2(
-    path: Path, *, ctc: bool = False, language: str | None = None, dtype: torch.dtype = torch.float32
-) -> Wav2Vec2Model | Wav2Vec2ForCTC:
-    """Return a fairseq checkpoint as a module of transformers, in evaluation mode.
-
-    Args:
-        path: File that fairseq wrote.
-        ctc: With the output layer of a fine-tuned model; without, the encoder alone.
-        language: Whose adapter and output layer to take from a file that has several (MMS).
-        dtype: Precision of the weights; files often hold half precision.
-
-    Raises:
-        UserError: For a file that cannot be read as such a model; for ``ctc`` with a pretrained model.
-    """
-    checkpoint = read_fairseq_checkpoint(path, language)
-    config, state = to_transformers(checkpoint)
-    if ctc and not checkpoint.fine_tuned:
-        raise UserError(f"{path} is pretrained only: it has no output layer; load it without")
-    model = build(config, state, dtype)
-    return model if ctc or isinstance(model, Wav2Vec2Model) else model.wav2vec2  # type: ignore[no-any-return]
 
 
 def to_fairseq(config: Wav2Vec2Config, state: State, *, normalize: bool, data: str = ".") -> dict[str, Any]:

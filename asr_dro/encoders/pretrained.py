@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 CONFIGS = ("frontend_conf", "encoder_conf", "decoder_conf")  # options that may name a checkpoint
 DESCRIPTIONS = ("config.json", "preprocessor_config.json")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+_KINDS = (
+    "a folder with config.json and weights, a fairseq checkpoint (.pt), or organisation/model@revision of the Hugging "
+    "Face hub"
+)
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -63,8 +67,7 @@ def find_checkpoint(name: str, option: str = "encoder_conf", *, cache: Path | No
         return Checkpoint(name, path)
     matched = _HUB_ID.fullmatch(name)
     if matched is None or name.endswith((".pt", ".pth", ".bin", ".safetensors")):
-        raise UserError(f"{option}: checkpoint {name!r} does not exist; give a folder with config.json and weights, a "
-                        "fairseq checkpoint (.pt), or organisation/model@revision of the Hugging Face hub")  # fmt: skip
+        raise UserError(f"{option}: checkpoint {name!r} does not exist; give {_KINDS}")
     return _of_hub(name, matched["repository"], matched["revision"], option, cache)
 
 
@@ -101,6 +104,35 @@ def _of_hub(name: str, repository: str, revision: str | None, option: str, cache
     raise UserError(
         _how_to_fetch(name, repository, revision or "main", option, reason, cache or constants.HF_HUB_CACHE)
     )
+
+
+def find_network(
+    checkpoint: str | None,
+    architecture: Mapping[str, Any] | None,
+    architecture_of: Callable[[Path], dict[str, Any]],
+    *,
+    option: str = "encoder_conf",
+) -> tuple[Path | None, dict[str, Any]]:
+    """Find what a class with the options ``checkpoint`` and ``architecture`` builds its network from.
+
+    Args:
+        checkpoint: Name of the pretrained weights; None: random ones.
+        architecture: What the network looks like; None: what the checkpoint says.
+        architecture_of: Describes a checkpoint.
+        option: The configuration's key that holds both, for messages.
+
+    Returns:
+        Path of the weights, None for random ones, and the description.
+
+    Raises:
+        UserError: If there is nothing of that name, or neither option is given.
+    """
+    path = None if checkpoint is None else find_checkpoint(checkpoint, option).path
+    if architecture is not None:
+        return path, dict(architecture)
+    if path is None:
+        raise UserError(f"{option} needs a checkpoint: {_KINDS}")
+    return path, architecture_of(path)
 
 
 def wanted_files(files: Iterable[str]) -> list[str]:

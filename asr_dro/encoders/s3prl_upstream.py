@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +45,8 @@ class S3prlUpstreamFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no
         UserError: For a checkpoint that cannot be used.
     """
 
+    architecture_of = staticmethod(wav2vec2_weights.architecture_of)
+
     def __init__(
         self,
         checkpoint: str | None = None,
@@ -69,11 +70,6 @@ class S3prlUpstreamFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no
             downsample_rates=[SAMPLES_PER_FRAME],
         )
         self.featurizer = Featurizer(shape, normalize=layer_norm)
-
-    @staticmethod
-    def architecture_of(checkpoint: Path) -> dict[str, Any]:
-        """Describe a checkpoint without its weights."""
-        return wav2vec2_weights.architecture_of(checkpoint)
 
     def output_size(self) -> int:
         """Return the width ``H`` of a frame."""

@@ -6,7 +6,6 @@ Shapes: ``B`` utterances, ``N`` samples, ``T`` frames, ``H`` hidden units.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,8 @@ from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor, nn
 
 from asr_dro.encoders import wav2vec2_weights
-from asr_dro.encoders.pretrained import find_checkpoint
+from asr_dro.encoders.networks import check_dropout
+from asr_dro.encoders.pretrained import find_network
 from asr_dro.encoders.span_masks import SpanMask
 from asr_dro.encoders.wav2vec2_states import frame_lengths, hidden_states, prepare_waveforms
 from asr_dro.errors import UserError
@@ -39,6 +39,8 @@ class Wav2Vec2Encoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type i
         UserError: For options that do not exist or a checkpoint that cannot be used.
     """
 
+    architecture_of = staticmethod(wav2vec2_weights.architecture_of)
+
     def __init__(
         self,
         input_size: int = 1,
@@ -55,11 +57,10 @@ class Wav2Vec2Encoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type i
             raise UserError("encoder wav2vec2 reads samples: set frontend: null, input_size: 1 and normalize: null")
         self.time_mask = SpanMask.from_mapping(time_mask, "time_mask", min_spans=2)
         self.channel_mask = SpanMask.from_mapping(channel_mask, "channel_mask")
-        probabilities = wav2vec2_weights.check_dropout(dropout or {}, (*wav2vec2_weights.DROPOUT, "layer", "output"))
+        probabilities = check_dropout(dropout or {}, (*wav2vec2_weights.DROPOUT, "layer", "output"))
         self.layer_drop = probabilities["layer"]
         self.output_dropout = nn.Dropout(probabilities["output"])
-        path = find_checkpoint(checkpoint).path if checkpoint is not None else None
-        self.architecture = wav2vec2_weights.described(path, architecture)
+        path, self.architecture = find_network(checkpoint, architecture, self.architecture_of)
         self.model = wav2vec2_weights.build_network(
             path,
             self.architecture,
@@ -69,11 +70,6 @@ class Wav2Vec2Encoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type i
         )
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
-
-    @staticmethod
-    def architecture_of(checkpoint: Path) -> dict[str, Any]:
-        """Describe a checkpoint without its weights."""
-        return wav2vec2_weights.architecture_of(checkpoint)
 
     def output_size(self) -> int:
         """Return the width ``H`` of an output frame."""

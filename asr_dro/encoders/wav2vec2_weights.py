@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from asr_dro.encoders.networks import load_folder, usable_attention
 from asr_dro.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-ATTENTION = ("sdpa", "eager", "flash_attention_2")
 DROPOUT = {  # ours: transformers'
     "projection": "feat_proj_dropout",
     "hidden": "hidden_dropout",
@@ -66,19 +64,6 @@ def architecture_of(checkpoint: Path) -> dict[str, Any]:
     return {"config": json.loads(json.dumps(kept)), "normalize_eps": eps}  # lists in place of tuples: it goes to YAML
 
 
-def described(checkpoint: Path | None, architecture: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the description that is given, or else the checkpoint's own.
-
-    Raises:
-        UserError: If there is neither.
-    """
-    if architecture is not None:
-        return dict(architecture)
-    if checkpoint is None:
-        raise UserError("wav2vec 2.0 needs a checkpoint: a folder, a file, or organisation/model@revision")
-    return architecture_of(checkpoint)
-
-
 def _normalizes(folder: Path) -> bool:
     path = folder / "preprocessor_config.json"
     if not path.is_file():
@@ -95,23 +80,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold an object")
     return content
-
-
-def check_dropout(values: Mapping[str, Any], known: Iterable[str] = tuple(DROPOUT)) -> dict[str, float]:
-    """Return the probability of each kind of dropout, 0 for what is not named.
-
-    Raises:
-        UserError: With every mistake.
-    """
-    kinds = tuple(known)
-    problems = [f"dropout.{key} is not a key; allowed: {', '.join(kinds)}" for key in values if key not in kinds]
-    for key in sorted(set(values) & set(kinds)):
-        value = values[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            problems.append(f"dropout.{key} must be from 0 to below 1, not {value!r}")
-    if problems:
-        raise UserError("\n".join(problems))
-    return {key: float(values.get(key, 0.0)) for key in kinds}
 
 
 def build_network(
@@ -142,8 +110,11 @@ def build_network(
     config._attn_implementation = usable_attention(attention)
     if checkpoint is None:
         return Wav2Vec2Model(config)
+    network: Wav2Vec2Model
     if checkpoint.is_dir():
-        return _from_folder(checkpoint, config)
+        # Networks that were never trained with masks have no embedding of them.
+        network = load_folder(Wav2Vec2Model, checkpoint, config, dispensable={"masked_spec_embed"})
+        return network
     from asr_dro.encoders.fairseq_checkpoint import read_fairseq_checkpoint
     from asr_dro.encoders.fairseq_wav2vec2 import to_transformers
 
@@ -152,45 +123,5 @@ def build_network(
     inner = {name.removeprefix("wav2vec2."): tensor for name, tensor in state.items()}
     # What pretraining or another vocabulary needed has no place here; everything that has a place must be there.
     model.load_state_dict({name: inner[name] for name in model.state_dict()}, strict=True)
-    network: Wav2Vec2Model = model.train()
+    network = model.train()
     return network
-
-
-def _from_folder(folder: Path, config: Wav2Vec2Config) -> Wav2Vec2Model:
-    loader: Any = Wav2Vec2Model
-    try:
-        model, report = loader.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation=config._attn_implementation,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{folder} cannot be loaded: {error}") from error
-    # Networks that were never trained with masks have no embedding of them; it begins at random then.
-    missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
-    wrong = sorted(map(str, report["mismatched_keys"]))
-    if missing or wrong:
-        problems = [f"missing: {', '.join(missing)}"] if missing else []
-        problems += [f"of another shape: {', '.join(wrong)}"] if wrong else []
-        raise UserError(f"{folder}: weights do not fit config.json; {'; '.join(problems)}")
-    network: Wav2Vec2Model = model.train()
-    return network
-
-
-def usable_attention(wanted: str) -> str:
-    """Return the implementation of attention to use, ``sdpa`` where the wanted one is not there.
-
-    Raises:
-        UserError: If it is none of ``ATTENTION``.
-    """
-    if wanted not in ATTENTION:
-        raise UserError(f"attention is {wanted!r}; allowed: {', '.join(ATTENTION)}")
-    if wanted != "flash_attention_2":
-        return wanted
-    if importlib.util.find_spec("flash_attn") is None or not torch.cuda.is_available():
-        logger.warning("attention: flash_attention_2 needs the package flash_attn and a GPU; sdpa is used")
-        return "sdpa"
-    return wanted

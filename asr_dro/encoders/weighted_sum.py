@@ -9,7 +9,6 @@ Shapes: ``B`` utterances, ``N`` samples, ``T`` frames, ``H`` hidden units, ``L``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asr_dro.encoders import wav2vec2_weights
-from asr_dro.encoders.pretrained import find_checkpoint
+from asr_dro.encoders.networks import check_dropout
+from asr_dro.encoders.pretrained import find_network
 from asr_dro.encoders.wav2vec2_states import frame_lengths, hidden_states, prepare_waveforms
 
 
@@ -40,6 +40,8 @@ class WeightedSumFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no t
         UserError: For a checkpoint that cannot be used.
     """
 
+    architecture_of = staticmethod(wav2vec2_weights.architecture_of)
+
     def __init__(
         self,
         checkpoint: str | None = None,
@@ -55,11 +57,6 @@ class WeightedSumFrontend(AbsFrontend):  # type: ignore[misc]  # ESPnet has no t
         self.weights = nn.Parameter(torch.zeros(self.model.config.num_hidden_layers + 1))  # (L,)
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
-
-    @staticmethod
-    def architecture_of(checkpoint: Path) -> dict[str, Any]:
-        """Describe a checkpoint without its weights."""
-        return wav2vec2_weights.architecture_of(checkpoint)
 
     def output_size(self) -> int:
         """Return the width ``H`` of a frame."""
@@ -107,7 +104,6 @@ def load_frontend_network(
     Raises:
         UserError: If neither is given, or the checkpoint cannot be used.
     """
-    path = find_checkpoint(checkpoint, "frontend_conf").path if checkpoint is not None else None
-    described = wav2vec2_weights.described(path, architecture)
-    probabilities = wav2vec2_weights.check_dropout(dropout or {})
+    path, described = find_network(checkpoint, architecture, wav2vec2_weights.architecture_of, option="frontend_conf")
+    probabilities = check_dropout(dropout or {}, wav2vec2_weights.DROPOUT)
     return described, wav2vec2_weights.build_network(path, described, attention=attention, dropout=probabilities)

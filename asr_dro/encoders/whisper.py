@@ -11,7 +11,6 @@ units.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +22,8 @@ from transformers.audio_utils import mel_filter_bank
 from transformers.masking_utils import create_bidirectional_mask
 
 from asr_dro.encoders import whisper_weights
-from asr_dro.encoders.pretrained import find_checkpoint
+from asr_dro.encoders.networks import check_dropout
+from asr_dro.encoders.pretrained import find_network
 from asr_dro.encoders.span_masks import SpanMask
 from asr_dro.errors import UserError
 
@@ -93,6 +93,8 @@ class WhisperEncoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type in
         UserError: For options that do not exist or a checkpoint that cannot be used.
     """
 
+    architecture_of = staticmethod(whisper_weights.architecture_of)
+
     def __init__(
         self,
         input_size: int = 1,
@@ -108,20 +110,14 @@ class WhisperEncoder(AbsEncoder):  # type: ignore[misc]  # ESPnet has no type in
         if input_size != 1:
             raise UserError("encoder whisper reads samples: set frontend: null, input_size: 1 and normalize: null")
         self.time_mask, self.mel_mask = _read_masks(masks or {})
-        probabilities = whisper_weights.check_dropout(dropout or {}, "output")
+        probabilities = check_dropout(dropout or {}, (*whisper_weights.DROPOUT, "output"))
         self.output_dropout = nn.Dropout(probabilities["output"])
-        path = find_checkpoint(checkpoint).path if checkpoint is not None else None
-        self.architecture = whisper_weights.described(path, architecture)
+        path, self.architecture = find_network(checkpoint, architecture, self.architecture_of)
         self.model = whisper_weights.build_encoder(path, self.architecture, attention=attention, dropout=probabilities)
         if gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self.full_window = full_window
         self.log_mel = LogMel(self.model.config.num_mel_bins, self.window_frames * FRAME_SAMPLES)
-
-    @staticmethod
-    def architecture_of(checkpoint: Path) -> dict[str, Any]:
-        """Describe a checkpoint without its weights."""
-        return whisper_weights.architecture_of(checkpoint)
 
     @property
     def window_frames(self) -> int:

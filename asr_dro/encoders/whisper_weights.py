@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperDecoder, WhisperEncoder, WhisperPreTrainedModel
 
-from asr_dro.encoders.wav2vec2_weights import usable_attention
+from asr_dro.encoders.networks import load_folder, usable_attention
 from asr_dro.errors import UserError
 
 DROPOUT = {
@@ -78,40 +77,6 @@ def architecture_of(checkpoint: Path) -> dict[str, Any]:
     return {"config": {key: getattr(config, key) for key in _DESCRIBING}}
 
 
-def described(checkpoint: Path | None, architecture: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what a network looks like, by its description or else by its checkpoint.
-
-    Raises:
-        UserError: If there is neither.
-    """
-    if architecture is not None:
-        return dict(architecture)
-    if checkpoint is None:
-        raise UserError("whisper needs a checkpoint: a folder, or organisation/model@revision of the Hugging Face hub")
-    return architecture_of(checkpoint)
-
-
-def check_dropout(values: Mapping[str, Any], *own: str) -> dict[str, float]:
-    """Return the probability of each kind of dropout.
-
-    Args:
-        values: The kinds that are not 0.
-        *own: Kinds that are no option of transformers.
-
-    Raises:
-        UserError: With every mistake.
-    """
-    known = (*DROPOUT, *own)
-    problems = [f"dropout.{key} is not a key; allowed: {', '.join(known)}" for key in values if key not in known]
-    for key in set(values) & set(known):
-        value = values[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            problems.append(f"dropout.{key} must be from 0 to below 1, not {value!r}")
-    if problems:
-        raise UserError("\n".join(sorted(problems)))
-    return {key: float(values.get(key, 0.0)) for key in known}
-
-
 def build_encoder(
     checkpoint: Path | None, architecture: Mapping[str, Any], *, attention: str, dropout: Mapping[str, float]
 ) -> WhisperEncoder:
@@ -147,22 +112,4 @@ def _config(architecture: Mapping[str, Any], attention: str, dropout: Mapping[st
 
 
 def _build(half: type[Any], checkpoint: Path | None, config: WhisperConfig) -> Any:
-    if checkpoint is None:
-        return half(config).train()
-    try:
-        model, report = half.from_pretrained(
-            checkpoint,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation=config._attn_implementation,
-            local_files_only=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{checkpoint} cannot be loaded: {error}") from error
-    missing, wrong = sorted(report["missing_keys"]), sorted(map(str, report["mismatched_keys"]))
-    if missing or wrong:
-        problems = [f"missing: {', '.join(missing)}"] if missing else []
-        problems += [f"of another shape: {', '.join(wrong)}"] if wrong else []
-        raise UserError(f"{checkpoint}: weights do not fit config.json; {'; '.join(problems)}")
-    return model.train()
+    return half(config).train() if checkpoint is None else load_folder(half, checkpoint, config)

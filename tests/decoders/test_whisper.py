@@ -159,7 +159,7 @@ def test_vocabularies_of_ctc_are_refused(folder: Path) -> None:
             "loss.reduction is 'max'; allowed: sum, mean\nloss.label",
         ),
         (16, {"dropout": {"output": 0.1}}, "dropout.output is not a key; allowed: hidden, attention, activation"),
-        (16, {"checkpoint": None}, "whisper needs a checkpoint"),
+        (16, {"checkpoint": None}, "decoder_conf needs a checkpoint"),
         (16, {"checkpoint": "/nowhere/at/all"}, "decoder_conf: checkpoint '/nowhere/at/all' does not exist"),
     ],
 )

@@ -21,6 +21,7 @@ from asr_dro.encoders.pretrained import (
     add_architectures,
     find_checkpoint,
     find_checkpoints,
+    find_network,
     wanted_files,
     without_checkpoints,
 )
@@ -217,6 +218,23 @@ def test_all_missing_checkpoints_of_a_run_are_named() -> None:
         find_checkpoints(config)
     assert "frontend_conf: checkpoint '/no/a'" in str(caught.value)
     assert "encoder_conf: checkpoint '/no/b'" in str(caught.value)
+
+
+def test_a_network_is_what_is_described_or_else_what_the_checkpoint_says(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "xlsr", "config.json", "model.safetensors")
+
+    def architecture_of(checkpoint: Path) -> dict[str, object]:
+        return {"of": checkpoint}
+
+    described = {"of": "words"}
+    assert find_network(str(folder), None, architecture_of) == (folder, {"of": folder})
+    assert find_network(str(folder), described, architecture_of) == (folder, described)
+    path, given = find_network(None, described, architecture_of)
+    assert (path, given) == (None, described) and given is not described
+    with pytest.raises(UserError, match="decoder_conf needs a checkpoint: a folder"):
+        find_network(None, None, architecture_of, option="decoder_conf")
+    with pytest.raises(UserError, match="frontend_conf: checkpoint '/no' does not exist; give a folder"):
+        find_network("/no", described, architecture_of, option="frontend_conf")
 
 
 def test_descriptions_go_in_and_names_of_weights_out() -> None:

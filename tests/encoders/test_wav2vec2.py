@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
+from asr_dro.encoders.networks import usable_attention
 from asr_dro.encoders.wav2vec2 import Wav2Vec2Encoder
 from asr_dro.encoders.wav2vec2_states import hidden_states, prepare_waveforms
-from asr_dro.encoders.wav2vec2_weights import usable_attention
 from asr_dro.errors import UserError
 from asr_dro.training.freezing import FreezeSchedule
 

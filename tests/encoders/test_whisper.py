@@ -193,10 +193,11 @@ def test_weights_of_the_bare_network_do_too(folder: Path, tmp_path: Path) -> Non
     ("options", "message"),
     [
         ({"input_size": 80}, "encoder whisper reads samples: set frontend: null"),
-        ({"checkpoint": None}, "whisper needs a checkpoint"),
+        ({"checkpoint": None}, "encoder_conf needs a checkpoint"),
         (
             {"dropout": {"layer": 0.1, "hidden": 1}},
-            "dropout.hidden must be from 0 to below 1, not 1\ndropout.layer is not",
+            "dropout.layer is not a key; allowed: hidden, attention, activation, output\n"
+            "dropout.hidden must be from 0 to below 1, not 1",
         ),
         ({"masks": {"frequency": {}}}, "masks: frequency is not a key; allowed: time, mel"),
         ({"masks": {"mel": {"probability": 2}}}, "masks.mel.probability must be from 0 to 1"),
