@@ -36,6 +36,16 @@ def unknown_keys(given: Iterable[object], known: Sequence[str]) -> Iterator[tupl
             yield str(key), f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}"
 
 
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """List names for a message: the first few, and how many more there are.
+
+    >>> first_of(["fin", "kat", "tur"], most=2)
+    'fin, kat and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def run_main(main: Callable[[], None]) -> None:
     """Run an entry point with logging set up; a ``UserError`` becomes one message and exit status 2.
 

@@ -1,1 +1,1 @@
-"""Search: from log-probabilities to text."""
+"""Trained models at work: stage 5 (searches, batches of whole sets) and transcription of single recordings."""

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from asr_dro.data.tokens import SOS_EOS, decode
 from asr_dro.decoding.config import LANGUAGE_IN_PATH, DecodeConfig
+from asr_dro.decoding.ctc_search import CtcSearch
 from asr_dro.decoding.frame_times import Token
-from asr_dro.decoding.languages import TagFolding, build_choice, languages_to_try, needs_ctc
+from asr_dro.decoding.languages import TagFolding, languages_to_try
 from asr_dro.decoding.ngrams import check_token_model, check_word_model, load_kenlm, read_unigrams
 from asr_dro.decoding.prefix_search import Alphabet, Hypothesis, PrefixSearch
 from asr_dro.decoding.search import Found, Search, SearchSetup
@@ -35,22 +35,20 @@ def build(setup: SearchSetup) -> Search:
     Raises:
         UserError: If the model has no CTC, or a language model or a word list is missing or wrong; all of them at once.
     """
-    needs_ctc(setup)
     return BeamSearch(setup)
 
 
-class BeamSearch:
-    """Prefix beam search; see :class:`asr_dro.decoding.search.Search`.
+class BeamSearch(CtcSearch):
+    """Prefix beam search.
 
     Args:
         setup: What it is built from.
     """
 
     def __init__(self, setup: SearchSetup) -> None:
+        super().__init__(setup)
         self.config = setup.config
-        self.model = setup.model
         self.alphabet = Alphabet(tuple(setup.model.token_list), int(setup.model.blank_id))
-        self.choice = build_choice(setup)
         self.files = SearchFiles(self.config, self.alphabet)
         self.files.check(languages_to_try(setup) if self.config.is_by_language else [None])
         conditioned = self.config.languages != "recognised" or self.config.lm or self.config.word_list
@@ -58,32 +56,14 @@ class BeamSearch:
         self.by_language = bool(conditioned and (self.choice.tags.languages or given))
         self.never = [index for index, token in enumerate(self.alphabet.tokens) if token == SOS_EOS]
 
-    @torch.no_grad()
-    def __call__(self, speech: Tensor, lengths: Tensor, languages: Sequence[str]) -> list[list[Found]]:
-        """Return the hypotheses of each utterance, best first, at most ``nbest``, with different texts.
-
-        Args:
-            speech: Samples, (B, N), padded with zeros.
-            lengths: Numbers of samples, (B,).
-            languages: The utterances' languages.
-        """
-        logits, frames = self.model.ctc_logits(speech, lengths)
-        return self.search(self.log_probs(logits), frames, languages)
-
     def search(self, log_probs: Tensor, frames: Tensor, languages: Sequence[str]) -> list[list[Found]]:
-        """Search in log-probabilities.
-
-        Args:
-            log_probs: Natural logarithms, (B, T, V); they may be written over.
-            frames: Frames of each utterance, (B,).
-            languages: The utterances' languages.
-        """
+        """Return the hypotheses of each utterance, best first, at most ``nbest``, with different texts."""
         counts = frames.tolist()
         if not self.by_language:
             rows = log_probs.cpu().numpy()
             free = self.files.search_of(None)
             return [
-                self._distinct([_found(one, None) for one in free(row[:count], most=self._most)])
+                self._distinct([Found.of(one.tokens, one.score) for one in free(row[:count], most=self._most)])
                 for row, count in zip(rows, counts, strict=True)
             ]
         found: list[list[Found]] = [[] for _ in counts]
@@ -122,7 +102,7 @@ class BeamSearch:
             tag = Token(index, frame, frame + 1, float(np.exp(column[frame])))
             one = one._replace(tokens=[tag, *one.tokens])
         told = self.config.languages != "recognised" and self.choice.tags.languages
-        return _found(one, language if told else None)
+        return Found.of(one.tokens, one.score, language if told else None)
 
     def _distinct(self, hypotheses: list[Found]) -> list[Found]:
         """Keep the best of those with the same language and text, and of them the ``nbest``."""
@@ -132,16 +112,6 @@ class BeamSearch:
         for one in hypotheses:
             kept.setdefault((one.language, *decode(one.tokens, self.alphabet.tokens)), one)
         return list(kept.values())[: self.config.nbest]
-
-
-def _found(one: Hypothesis, language: str | None) -> Found:
-    return Found(
-        [token.label for token in one.tokens],
-        one.score,
-        [(token.start, token.stop) for token in one.tokens],
-        [token.confidence for token in one.tokens],
-        language,
-    )
 
 
 class _Files(NamedTuple):

@@ -6,7 +6,7 @@ import glob
 import json
 from pathlib import Path
 
-from asr_dro.decoding.config import DecodeConfig
+from asr_dro.decoding.config import LANGUAGE_IN_PATH, DecodeConfig
 from asr_dro.experiment import CHECKPOINTS, SELECTION
 from asr_dro.fingerprint import content_fingerprint
 
@@ -38,7 +38,7 @@ def decode_fingerprint(data_set: Path, experiment: Path, config: DecodeConfig, s
 
 def _files_of(path: str) -> list[Path]:
     """List the files that a path stands for: ``{language}`` in it is any language."""
-    if "{language}" not in path:
+    if LANGUAGE_IN_PATH not in path:
         return [Path(path)] if path else []
-    pattern = "*".join(glob.escape(part) for part in path.split("{language}"))
+    pattern = "*".join(glob.escape(part) for part in path.split(LANGUAGE_IN_PATH))
     return [Path(found) for found in sorted(glob.glob(pattern))]

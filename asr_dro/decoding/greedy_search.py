@@ -23,11 +23,12 @@ def build(setup: SearchSetup) -> Search:
         raise UserError("times: this model writes with a decoder, which does not say when it heard a token")
     if setup.config.languages != "recognised":
         if model.ctc is None:
-            from asr_dro.decoding.label_search import build_greedy as build_by_language
-        else:
-            from asr_dro.decoding.greedy_languages import build as build_by_language
+            from asr_dro.decoding.label_search import build_greedy
 
-        return build_by_language(setup)
+            return build_greedy(setup)
+        from asr_dro.decoding.greedy_languages import GreedyByLanguage
+
+        return GreedyByLanguage(setup)
 
     def search(speech: Tensor, lengths: Tensor, languages: Sequence[str]) -> list[list[Found]]:
         return [[Found(tokens)] for tokens in model.greedy(speech, lengths)]
@@ -41,10 +42,4 @@ def build(setup: SearchSetup) -> Search:
 
 def timed(path: BestPath, blank: int) -> Found:
     """Return the hypothesis of a path: its tokens with frames and confidences, its score the path's."""
-    tokens = tokens_of(path, blank)
-    return Found(
-        [token.label for token in tokens],
-        score=float(np.log(path.posteriors.astype(np.float64)).sum()),
-        frames=[(token.start, token.stop) for token in tokens],
-        confidences=[token.confidence for token in tokens],
-    )
+    return Found.of(tokens_of(path, blank), float(np.log(path.posteriors.astype(np.float64)).sum()))

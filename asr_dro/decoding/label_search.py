@@ -17,9 +17,7 @@ from asr_dro.decoding.config import DecodeConfig
 from asr_dro.decoding.label_beam import BeamOptions, Ended, Heard, search_labels
 from asr_dro.decoding.languages import LanguageChoice, build_choice, languages_to_try
 from asr_dro.decoding.search import Found, Search, SearchSetup
-from asr_dro.errors import UserError
-
-_NAMED = 5  # languages that a message names
+from asr_dro.errors import UserError, first_of
 
 
 def build(setup: SearchSetup) -> Search:
@@ -145,9 +143,8 @@ def _check_tags(languages: Sequence[str], choice: LanguageChoice) -> None:
     """Refuse languages whose tag a decoder that begins with one cannot write."""
     lacking = [language for language in languages if language not in choice.tags.indices]
     if lacking:
-        more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
         raise UserError(
-            f"languages: given, but the model has no tag of {', '.join(lacking[:_NAMED])}{more}, with which its "
+            f"languages: given, but the model has no tag of {first_of(lacking)}, with which its "
             "decoder would have to begin; use languages: recognised"
         )
 

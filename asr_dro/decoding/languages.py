@@ -1,4 +1,4 @@
-"""CTC search under a language: which languages an utterance may be in, and which tokens each of them allows.
+"""Search under a language: which languages an utterance may be in, and which tokens each of them allows.
 
 Shapes: ``B`` utterances, ``T`` encoder frames, ``V`` tokens, ``L`` languages that have a tag.
 """
@@ -18,12 +18,11 @@ from torch import Tensor
 
 from asr_dro.data.data_dir import read_two_columns
 from asr_dro.data.packed_columns import read_integers, read_strings
-from asr_dro.data.tokens import TOKENS, is_whisper_vocabulary, read_token_list, tag_language
+from asr_dro.data.tokens import TOKENS, read_token_list, tag_language
 from asr_dro.decoding.search import SearchSetup
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 
 _SMALLEST = 1e-7  # of a frame's probability to hold no tag: rounding must not make it 0
-_NAMED = 5  # languages that a message names
 
 
 @dataclass(frozen=True)
@@ -244,21 +243,7 @@ def read_language_tokens(data_set: Path, tokens: Sequence[str]) -> dict[str, lis
 def _check_all_have_tokens(languages: Iterable[str], allowed: Mapping[str, object], data_set: Path) -> None:
     lacking = [language for language in languages if language not in allowed]
     if lacking:
-        more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
         raise UserError(
-            f"language_tokens: {data_set / 'train'} has no transcript in {', '.join(lacking[:_NAMED])}{more}; "
+            f"language_tokens: {data_set / 'train'} has no transcript in {first_of(lacking)}; "
             "set language_tokens: false, or decode languages that were trained"
-        )
-
-
-def needs_ctc(setup: SearchSetup) -> None:
-    """Refuse a model that CTC cannot decode.
-
-    Raises:
-        UserError: If it has a decoder only.
-    """
-    if is_whisper_vocabulary(setup.model.token_list) or setup.model.ctc is None:
-        raise UserError(
-            f"search: {setup.config.search} needs a model with CTC, and this one has none: it writes with a decoder; "
-            "use search: attention or greedy"
         )

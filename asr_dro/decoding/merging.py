@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from asr_dro.decoding.parts import FinishedBatch
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 from asr_dro.experiment import DECODED, DETAILS, HYPOTHESES
 from asr_dro.fileio import atomic_open, json_lines, write_json
 
 logger = logging.getLogger(__name__)
-
-_NAMED = 5  # utterances that a message names
 
 
 def merge(folder: Path, utt_ids: Iterable[str], batches: Sequence[FinishedBatch], done: Mapping[str, Any]) -> None:
@@ -74,7 +72,7 @@ def _checked(folder: Path, utt_ids: list[str], batches: Sequence[FinishedBatch])
         "are not in the prepared set": sorted(places.keys() - expected),
         "are there more than once": sorted(double),
     }
-    if said := [f"{len(names)} utterances {what}: {_some(names)}" for what, names in problems.items() if names]:
+    if said := [f"{len(names)} utterances {what}: {first_of(names)}" for what, names in problems.items() if names]:
         files = sorted({str(batch.path) for batch in batches})
         raise UserError(
             f"{folder}: the parts of this decoding do not fit together, nothing is written:\n  "
@@ -99,8 +97,3 @@ def _details(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line of ``nbest.jsonl``; where the audio could not be read, nothing was recognised."""
     nothing = [{"text": "", "language": None, "score": 0.0}]
     return {"utt_id": record["utt_id"], "nbest": record.get("nbest", nothing)}
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -15,6 +15,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from asr_dro.decoding.config import DecodeConfig
+    from asr_dro.decoding.frame_times import Token
 
 
 class Found(NamedTuple):
@@ -34,6 +35,17 @@ class Found(NamedTuple):
     frames: Sequence[tuple[int, int]] | None = None
     confidences: Sequence[float] | None = None
     language: str | None = None
+
+    @classmethod
+    def of(cls, tokens: Sequence[Token], score: float, language: str | None = None) -> Found:
+        """Return a hypothesis whose tokens were heard in known frames."""
+        return cls(
+            [token.label for token in tokens],
+            score,
+            [(token.start, token.stop) for token in tokens],
+            [token.confidence for token in tokens],
+            language,
+        )
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from typing import Any
 
 from asr_dro.data.pieces import WORD_START
 from asr_dro.data.tokens import BLANK, SOS_EOS, SPACE, UNKNOWN, tag_language
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 
 logger = logging.getLogger(__name__)
 
-_NAMED = 5  # words or lines that a message names
 _MARKS = (BLANK, UNKNOWN, SOS_EOS, SPACE)
 
 
@@ -47,7 +46,7 @@ def read_words(path: Path) -> list[str]:
         elif fields:
             words[unicodedata.normalize("NFC", fields[0])] = None
     if problems:
-        raise UserError(f"word_list {path} must have one word on a line: {_some(problems)}")
+        raise UserError(f"word_list {path} must have one word on a line: {first_of(problems)}")
     if not words:
         raise UserError(f"word_list {path} has no word")
     return list(words)
@@ -64,7 +63,7 @@ def spellable_words(path: Path, tokens: Sequence[str]) -> list[str]:
     if not kept:
         raise UserError(
             f"word_list {path}: none of the {len(words)} words can be spelt in the model's tokens, e.g. "
-            f"{_some(words)}; words are written as in the text of the prepared set"
+            f"{first_of(words)}; words are written as in the text of the prepared set"
         )
     return kept
 
@@ -75,7 +74,7 @@ def checked_words(path: Path, tokens: Sequence[str]) -> list[str]:
     lost = sorted(set(words) - set(kept))
     if lost:
         message = "%s: %d of %d words cannot be spelt in the model's tokens and are never written: %s"
-        logger.warning(message, path, len(lost), len(words), _some(lost))
+        logger.warning(message, path, len(lost), len(words), first_of(lost))
     return kept
 
 
@@ -149,8 +148,3 @@ class WordTree:
                 finished.append(node[""])
                 node = self.root
         return node, tuple(finished)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -24,7 +24,7 @@ from tests.decoding.ctc_reference import Labels, collapse, labelling_scores, pat
 TOKENS = ("<blank>", "<unk>", "<space>", "a", "b", "[fin]", "[kat]", "<sos/eos>")
 FIN, KAT = 5, 6
 SMALL = ("<blank>", "[fin]", "a", "[kat]")  # as many as all paths of a few frames can be listed for
-SEARCHES = {"greedy": greedy_languages.build, "beam": beam_search.build}
+SEARCHES = {"greedy": greedy_languages.GreedyByLanguage, "beam": beam_search.BeamSearch}
 
 
 def write_set(folder: Path, transcripts: dict[str, list[str]], tokens: tuple[str, ...] = TOKENS) -> Path:
