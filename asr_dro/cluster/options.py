@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
-from asr_dro.config import REPOSITORY
 from asr_dro.errors import UserError
 
+# As in asr_dro.config, whose packages submit.sh --help must do without.
+_REPOSITORY = Path(os.environ.get("ASR_DRO_ROOT", Path(__file__).resolve().parents[2]))
 NOT_OF_A_GRID = ("stage", "stop_stage", "exp_tag")  # the grid itself decides these
 _DECLARATION = re.compile(r"([a-z][a-z0-9_]*)=([^#]*?)\s*#\s*(.+)")
 
@@ -38,7 +41,7 @@ class Option:
 @lru_cache(maxsize=1)
 def run_options() -> Mapping[str, Option]:
     """Return the options of run.sh by name, in the script's order."""
-    text = (REPOSITORY / "run.sh").read_text(encoding="utf-8")
+    text = (_REPOSITORY / "run.sh").read_text(encoding="utf-8")
     block = text.partition("# >>> options\n")[2].partition("# <<< options")[0]
     found = [_DECLARATION.fullmatch(line) for line in block.splitlines()]
     return {match[1]: Option(match[1], match[2], match[3]) for match in found if match}
@@ -75,7 +78,7 @@ def data_labels(choices: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str,
     for start in range(0, len(wanted), 1000):  # a command line has an end
         part = wanted[start : start + 1000]
         words = [word for choice in part for word in choice]
-        command = ["bash", "-c", script, str(REPOSITORY / "utils" / "lang_set.sh"), *words]
+        command = ["bash", "-c", script, str(_REPOSITORY / "utils" / "lang_set.sh"), *words]
         result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         labels += result.stdout.splitlines()
     return dict(zip(wanted, labels, strict=True))

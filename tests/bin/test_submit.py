@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,43 @@ def submit(repository: Path, work: Path, *arguments: str, status: int = 0) -> st
     messages, _ = process.communicate(timeout=120)
     assert process.returncode == status, messages
     return messages
+
+
+def ask_for_help(repository: Path, folder: Path, python: str, word: str = "--help") -> subprocess.CompletedProcess[str]:
+    """Call submit.sh in a fresh clone, where nothing is installed; ``python`` is the shell script that python3 is."""
+    (repository / "tools").mkdir()
+    (repository / "tools" / "install.sh").write_text("touch installing; exit 3\n")
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python3").write_text(f"#!/bin/bash\n{python}\n")
+    (folder / "bin" / "python3").chmod(0o755)
+    return subprocess.run(
+        [str(repository / "submit.sh"), "--grid", "mine", word],
+        cwd=folder,
+        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_comes_at_once_and_installs_nothing(repository: Path, tmp_path: Path, word: str) -> None:
+    before = os.times()
+    python = f'{shlex.quote(os.path.realpath(sys.executable))} -S "$@"'  # without any package
+    result = ask_for_help(repository, tmp_path, python, word)
+    after = os.times()
+    assert result.returncode == 0, result.stderr
+    for shown in ("usage: submit.sh", "--retry-failed", "--lang-set", "(default: mini6)", "\n  ./submit.sh --grid"):
+        assert shown in result.stdout
+    assert not (tmp_path / "installing").exists()
+    assert not list(repository.glob("asr_dro/**/__pycache__")), "a clone stays as it was"
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1.0
+
+
+def test_help_where_the_system_has_no_python_is_the_environment_s(repository: Path, tmp_path: Path) -> None:
+    result = ask_for_help(repository, tmp_path, "exit 127")
+    assert (tmp_path / "installing").exists()
+    assert result.returncode != 0
 
 
 def state_of(work: Path, index: int) -> dict[str, object]:
