@@ -18,7 +18,12 @@ INPUTS = "inputs.json"  # the data that training began with
 LOCK = ".lock"  # who works in the folder right now: host, process, job; its absence marks an idle folder
 FAILURE = "failure.json"  # the last run's bad end: stage, exit status, last error; gone once it goes on
 
+REPORT = "report.html"
+
+DECODE_PREFIX = "decode_"  # the folder of a decoding is this and its name; in it lie a log and a folder for each split
 HYPOTHESES = "text"  # in decode_<decode>/<split>/
 DETAILS = "nbest.jsonl"  # beside it, on request: n best hypotheses, times, confidences
 DECODE_LOG = "decode.log"  # in decode_<decode>/
 DECODED = ".done.json"  # what the hypotheses were made from
+SCORES = "scores.json"  # all numbers; its existence marks a finished scoring
+UTTERANCES = "utterances.tsv"  # texts and errors of each utterance

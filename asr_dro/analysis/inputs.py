@@ -17,7 +17,7 @@ from asr_dro.data import out_of_vocabulary
 from asr_dro.data.data_dir import CORPUS_FILE, read_two_columns
 from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
-from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, SELECTION
+from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, SCORES, SELECTION, UTTERANCES
 from asr_dro.fileio import read_log
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
 
@@ -138,16 +138,16 @@ def read_inputs(data_set: Path, experiment: Path, decode_dir: Path, split: str) 
     Raises:
         UserError: If a file is there but cannot be understood; the message names it.
     """
-    scores = read_scores(decode_dir / split / "scores.json")
+    scores = read_scores(decode_dir / split / SCORES)
     if scores is None:
-        raise UserError(f"{decode_dir / split / 'scores.json'}: not a score file; run stage 6 (score) again")
+        raise UserError(f"{decode_dir / split / SCORES}: not a score file; run stage 6 (score) again")
     other = "dev" if split == "test" else "test"
     is_lid = scores.get("task") == "lid"
     return Inputs(
         split=split,
         scores=scores,
-        other_scores=read_scores(decode_dir / other / "scores.json"),
-        utterances=_read_utterances(decode_dir / split / "utterances.tsv", data_set / split, with_text=not is_lid),
+        other_scores=read_scores(decode_dir / other / SCORES),
+        utterances=_read_utterances(decode_dir / split / UTTERANCES, data_set / split, with_text=not is_lid),
         training=_read_training(data_set / "train"),
         out_of_vocabulary=_read_unknown(data_set / out_of_vocabulary.FILE_NAME, split),
         epoch=_read_epoch(experiment),

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_dro.analysis.state import LOSSES
 from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, MODEL, SELECTION
 from asr_dro.fileio import write_json
@@ -16,7 +17,6 @@ from asr_dro.logs import chatter_to_file, log_to_file
 
 logger = logging.getLogger(__name__)
 
-FILE_NAME = "alignment_losses.json"
 STAGE_3 = ("utt2num_samples", "token_ids")
 LOG = "analyze.log"
 
@@ -70,7 +70,7 @@ def losses_of_split(
     Raises:
         UserError: If there is no trained model, or the files of stage 3 are missing.
     """
-    path = decode_dir / split / FILE_NAME
+    path = decode_dir / split / LOSSES
     made_from = fingerprint(data_set, experiment, split)
     losses = read_losses(path, made_from)
     if losses is not None or not align:

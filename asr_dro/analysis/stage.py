@@ -17,6 +17,7 @@ from asr_dro.analysis.findings import findings
 from asr_dro.analysis.inputs import Inputs, LanguageUtterances, read_inputs
 from asr_dro.analysis.losses import AlignmentLosses
 from asr_dro.analysis.nbest import oracle_rates
+from asr_dro.analysis.state import ANALYSIS, SUSPECTS
 from asr_dro.analysis.statistics import FEWEST_TO_CORRELATE
 from asr_dro.analysis.suspects import Suspect, find_suspects
 from asr_dro.data.data_dir import format_duration
@@ -27,8 +28,6 @@ from asr_dro.scoring.table import language_name
 
 logger = logging.getLogger(__name__)
 
-FILE_NAME = "analysis.json"
-SUSPECTS = "suspects.tsv"
 MOST_SUSPECTS = 200  # in analysis.json; all are in suspects.tsv
 FEWEST_BAD, MOST_BAD = 3, 15
 BAD = 1.25  # times the median error of the languages
@@ -74,7 +73,7 @@ def analyze(
     analysis = _summary(inputs, facts, rows, aligned=losses is not None)
     folder = decode_dir / split
     write_if_changed(folder / SUSPECTS, _table(rows))
-    write_if_changed(folder / FILE_NAME, json.dumps(analysis, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    write_if_changed(folder / ANALYSIS, json.dumps(analysis, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return analysis
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from asr_dro.collecting.choosing import DEV, METRIC_NAMES, best_on_dev, pool_seeds, sort_entries
 from asr_dro.collecting.entries import Entry, read_entries
-from asr_dro.collecting.find import DECODE_PREFIX, Place, find_experiments
+from asr_dro.collecting.find import Place, find_experiments
 from asr_dro.collecting.page import format_html
 from asr_dro.collecting.published import Figure, read_published
 from asr_dro.collecting.runs import Run, read_run
@@ -20,7 +20,7 @@ from asr_dro.collecting.state import NOT_BEGUN, SCORED
 from asr_dro.collecting.tables import Table, entry_tables, published_table
 from asr_dro.collecting.terminal import WIDTH, format_terminal
 from asr_dro.errors import UserError
-from asr_dro.experiment import HYPOTHESES
+from asr_dro.experiment import DECODE_PREFIX, HYPOTHESES
 from asr_dro.fileio import atomic_open
 from asr_dro.scoring.files import read_tsv
 
@@ -72,7 +72,7 @@ def collect(options: Options) -> list[Entry]:
     for run in find_runs(options):
         entries += read_entries(run, splits, options.decode)
     if options.decode is not None and not any(entry.decode for entry in entries):
-        raise UserError(f"--decode {options.decode}: no experiment has a folder decode_{options.decode}")
+        raise UserError(f"--decode {options.decode}: no experiment has a folder {DECODE_PREFIX}{options.decode}")
     _warn_about_splits(entries, options)
     entries = add_settings(entries)
     if options.best_on_dev:

@@ -8,17 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asr_dro.collecting.find import DECODE_PREFIX
 from asr_dro.collecting.reading import UnreadableError, finite, mapping, one_line, read_json_object
 from asr_dro.collecting.runs import Run
 from asr_dro.collecting.state import CORRUPT, DECODED, DECODING, FAILED, SCORED
+from asr_dro.experiment import DECODE_PREFIX, HYPOTHESES, SCORES
 from asr_dro.experiment import DECODED as DECODED_MARK
-from asr_dro.experiment import HYPOTHESES
 from asr_dro.scoring.files import GIVEN
 
 logger = logging.getLogger(__name__)
 
-SCORES = "scores.json"
 # Name of a metric -> where scores.json has it, and where its interval lies below "intervals".
 METRICS = {
     "mean_cer": ("cer", "mean"),

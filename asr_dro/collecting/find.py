@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr_dro.errors import UserError
-from asr_dro.experiment import FAILURE, TRAIN_CONFIG
+from asr_dro.experiment import DECODE_PREFIX, FAILURE, TRAIN_CONFIG
 
 logger = logging.getLogger(__name__)
 
 MARKS = frozenset({TRAIN_CONFIG, FAILURE})  # one of them, or a decoding, makes a folder an experiment
-DECODE_PREFIX = "decode_"  # of the folders of decodings
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -11,9 +11,9 @@ from urllib.parse import quote
 from asr_dro.collecting.columns import Cell
 from asr_dro.collecting.entries import Entry
 from asr_dro.collecting.tables import Table
+from asr_dro.experiment import REPORT
 
 TEMPLATES = Path(__file__).parent / "templates"
-REPORT = "report.html"
 _FIRST = ("Experiment", "Decode", "CER", "Worst", "Which")  # what a phone shows
 _NAME = _FIRST[0]  # the column that names a row
 _LAST = frozenset({"Model", "Objective", "Settings", "Seed", "Root", "Commit", "Host"})  # seen by scrolling

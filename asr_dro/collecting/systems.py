@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from asr_dro.collecting.find import DECODE_PREFIX, Place, choose_experiment, find_experiments, is_experiment
+from asr_dro.collecting.find import Place, choose_experiment, find_experiments, is_experiment
 from asr_dro.errors import UserError
+from asr_dro.experiment import DECODE_PREFIX, UTTERANCES
 
-UTTERANCES = "utterances.tsv"
 SEPARATOR = ","
 _SEED = re.compile(r"_s\d+")  # end of a tag, as run.sh makes it
 

@@ -21,7 +21,7 @@ from asr_dro.decoding.shards import Shard, share_out
 from asr_dro.decoding.splits import Split
 from asr_dro.decoding.workers import Order, Share, decode_order, decode_orders
 from asr_dro.errors import UserError
-from asr_dro.experiment import CHECKPOINTS, DECODE_LOG, DECODED, HYPOTHESES, MODEL
+from asr_dro.experiment import CHECKPOINTS, DECODE_LOG, DECODE_PREFIX, DECODED, HYPOTHESES, MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def decode_sets(
     config = read_decode_config(config_path)
     if not (experiment / CHECKPOINTS / MODEL).exists():
         raise UserError(f"{experiment} holds no trained model; run stage 4 first")
-    folder = experiment / f"decode_{config_path.stem}"
+    folder = experiment / f"{DECODE_PREFIX}{config_path.stem}"
     stage = _Stage(data_set, experiment, config, folder, nj, ngpu)
     for name in SPLITS:
         if _is_empty(data_set / name / "wav.scp"):

@@ -11,7 +11,7 @@ from typing import Any
 from asr_dro.data.languages import languages
 from asr_dro.data.tokens import tag_language
 from asr_dro.errors import UserError
-from asr_dro.experiment import CHECKPOINTS, ENVIRONMENT, SELECTION
+from asr_dro.experiment import CHECKPOINTS, DECODE_PREFIX, ENVIRONMENT, SCORES, SELECTION
 from asr_dro.scoring.files import read_scores
 
 TASK = "automatic-speech-recognition"
@@ -65,13 +65,13 @@ def read_facts(experiment: Path, arguments: Mapping[str, Any]) -> Facts:
     Raises:
         UserError: If a file of scores is damaged.
     """
-    found = sorted(experiment.glob("decode_*/test/scores.json"), key=lambda path: "greedy" not in path.parts[-3])
+    found = sorted(experiment.glob(f"{DECODE_PREFIX}*/test/{SCORES}"), key=lambda path: "greedy" not in path.parts[-3])
     return Facts(
         experiment.resolve().name,
         arguments,
         _json(experiment / ENVIRONMENT),
         _json(experiment / CHECKPOINTS / SELECTION),
-        found[0].parts[-3].removeprefix("decode_") if found else "",
+        found[0].parts[-3].removeprefix(DECODE_PREFIX) if found else "",
         read_scores(found[0]) if found else None,
         _hours(arguments),
     )

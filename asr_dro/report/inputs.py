@@ -6,20 +6,30 @@ import glob
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from asr_dro.analysis.state import ANALYSIS, find_scored_splits, main_split
 from asr_dro.data import out_of_vocabulary
 from asr_dro.data.lengths import read_together
 from asr_dro.errors import UserError
+from asr_dro.experiment import (
+    DECODE_PREFIX,
+    ENVIRONMENT,
+    EPOCHS,
+    GROUP_UPDATES,
+    REPORT,
+    SCORES,
+    TRAIN_CONFIG,
+    UTTERANCES,
+)
 from asr_dro.fileio import read_log
 from asr_dro.fingerprint import content_fingerprint
 from asr_dro.report.group_log import read_updates
 from asr_dro.report.page import TEMPLATES
 from asr_dro.scoring.files import iterate_tsv, read_scores, read_tsv
-from asr_dro.scoring.stage import find_decoded_splits
 
 VERSION = "4"  # raise it when the same inputs and templates would give another report
 
@@ -45,30 +55,28 @@ class Sources:
     @property
     def report(self) -> Path:
         """The file to write."""
-        return self.exp_dir / "report.html"
+        return self.exp_dir / REPORT
 
     @property
     def main_split(self) -> str:
         """The split that the headline is about: test, if it was decoded."""
-        return _main_split(self.splits)
+        return main_split(self.splits)
 
     def decoded(self, split: str, name: str) -> Path:
         """Path of a file of a decoded split."""
-        return self.exp_dir / f"decode_{self.decode}" / split / name
+        return self.exp_dir / f"{DECODE_PREFIX}{self.decode}" / split / name
 
     def files(self) -> dict[str, Path]:
         """All inputs by role, whether they exist or not; the templates count as inputs."""
-        named = {
-            name: self.exp_dir / name for name in ("train.yaml", "environment.json", "train.jsonl", "groups.jsonl")
-        }
+        named = {name: self.exp_dir / name for name in (TRAIN_CONFIG, ENVIRONMENT, EPOCHS, GROUP_UPDATES)}
         for name in ("quarantine.tsv", out_of_vocabulary.FILE_NAME):
             named[name] = self.data_dir / name
         for name in ("utt2dur", "utt2lang"):
             named[f"train {name}"] = self.data_dir / "train" / name
         for split in self.splits:
-            named[f"scores {split}"] = self.decoded(split, "scores.json")
-        named["utterances"] = self.decoded(self.main_split, "utterances.tsv")
-        named["analysis"] = self.decoded(self.main_split, "analysis.json")
+            named[f"scores {split}"] = self.decoded(split, SCORES)
+        named["utterances"] = self.decoded(self.main_split, UTTERANCES)
+        named["analysis"] = self.decoded(self.main_split, ANALYSIS)
         named.update({f"scores of {path}": path for path in self.other_scores})
         named.update({f"template {path.name}": path for path in sorted(TEMPLATES.iterdir())})
         return named
@@ -124,28 +132,22 @@ def find_sources(data_dir: Path, exp_dir: Path, decode: str) -> Sources:
     Raises:
         UserError: If no split is scored.
     """
-    decode_dir = exp_dir / f"decode_{decode}"
-    splits = [split for split in find_decoded_splits(decode_dir) if (decode_dir / split / "scores.json").exists()]
-    if not splits:
-        raise UserError(f"{decode_dir}/<split>/scores.json: no scored split; run stage 6 (score) first")
-    other_scores = _find_other_scores(exp_dir, decode_dir / _main_split(splits) / "scores.json")
+    decode_dir = exp_dir / f"{DECODE_PREFIX}{decode}"
+    splits = find_scored_splits(decode_dir)
+    other_scores = _find_other_scores(exp_dir, decode_dir / main_split(splits) / SCORES)
     return Sources(data_dir, exp_dir, decode, tuple(splits), other_scores)
-
-
-def _main_split(splits: Sequence[str]) -> str:
-    return "test" if "test" in splits else splits[0]
 
 
 def _find_other_scores(exp_dir: Path, own: Path) -> tuple[Path, ...]:
     """Find the scores of the same split in the experiment folders beside this one and in its other decodings."""
     siblings = exp_dir.resolve().parent
-    found = siblings.glob(f"*/decode_*/{glob.escape(own.parent.name)}/scores.json")
+    found = siblings.glob(f"*/{DECODE_PREFIX}*/{glob.escape(own.parent.name)}/{SCORES}")
     return tuple(sorted(path for path in found if path != own.resolve() and os.access(path, os.R_OK)))
 
 
 def fingerprint(sources: Sources) -> str:
     """Hash everything that the report is made from, and which of the other runs have a report to link to."""
-    linked = {str(path.parents[2]) for path in sources.other_scores if (path.parents[2] / "report.html").exists()}
+    linked = {str(path.parents[2]) for path in sources.other_scores if (path.parents[2] / REPORT).exists()}
     return content_fingerprint(sources.files(), version=" ".join([VERSION, *sorted(linked)]))
 
 
@@ -169,17 +171,17 @@ def read_inputs(sources: Sources) -> Inputs:
             raise UserError(f"{files[f'scores {split}']}: not a score file; run stage 6 (score) again")
         scores[split] = read
     quarantine, unknown = files["quarantine.tsv"], files[out_of_vocabulary.FILE_NAME]
-    config_text = _read_text(files["train.yaml"])
+    config_text = _read_text(files[TRAIN_CONFIG])
     return Inputs(
         sources=sources,
         scores=scores,
         utterances=read_tsv(files["utterances"], ("utt_id", "language", "reference", "hypothesis", "cer")),
         train_s=_training_seconds(files["train utt2dur"], files["train utt2lang"]),
         config_text=config_text,
-        config=_parse_yaml(config_text, files["train.yaml"]),
-        environment=_read_json(files["environment.json"]),
-        epochs=read_log(files["train.jsonl"]),
-        updates=read_updates(files["groups.jsonl"]),
+        config=_parse_yaml(config_text, files[TRAIN_CONFIG]),
+        environment=_read_json(files[ENVIRONMENT]),
+        epochs=read_log(files[EPOCHS]),
+        updates=read_updates(files[GROUP_UPDATES]),
         quarantine=_count_quarantined(quarantine) if quarantine.exists() else None,
         out_of_vocabulary=read_tsv(unknown, out_of_vocabulary.COLUMNS) if unknown.exists() else None,
     )

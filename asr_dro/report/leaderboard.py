@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from asr_dro.experiment import DECODE_PREFIX, REPORT
 from asr_dro.report.formats import number
 from asr_dro.report.inputs import Inputs, Sources
 from asr_dro.report.intervals import Interval
@@ -84,7 +85,7 @@ def leaderboard(inputs: Inputs) -> dict[str, Any] | None:
                     _run(
                         scores,
                         decode_dir.parent,
-                        decode_dir.name.removeprefix("decode_"),
+                        decode_dir.name.removeprefix(DECODE_PREFIX),
                         sources,
                     )
                 )
@@ -135,7 +136,7 @@ def _finite(value: Any) -> float:
 
 def _link(exp_dir: Path, report_dir: Path) -> str:
     """Make the link from the report to that of another run, if it has one."""
-    report = exp_dir / "report.html"
+    report = exp_dir / REPORT
     return quote(os.path.relpath(report, report_dir.resolve()).replace(os.sep, "/")) if report.exists() else ""
 
 

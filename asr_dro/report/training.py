@@ -115,7 +115,7 @@ def _smoothing(config: Mapping[str, Any]) -> float | None:
     if config.get("objective") != "ctc_dro":
         return None
     conf = {**OBJECTIVES["ctc_dro"].defaults, **(config.get("objective_conf") or {})}
-    return number(conf.get("alpha", conf["smoothing"]))
+    return number(conf["smoothing"])
 
 
 def _loss_chart(epochs: Sequence[dict[str, Any]]) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from asr_dro.analysis.losses import FILE_NAME, LOG, losses_of_split
+from asr_dro.analysis.losses import LOG, losses_of_split
+from asr_dro.analysis.state import LOSSES
 from asr_dro.data.data_dir import Utterance, write_data_dir
 from asr_dro.data.lengths import make_lengths, make_tokens
 from asr_dro.data.packed_columns import read_integers
@@ -76,7 +77,7 @@ def test_losses_equal_those_of_single_utterances(made: Made) -> None:
             )
         expected[name] = float(loss) / target.size(1)
     assert found.per_label == pytest.approx(expected, rel=1e-4)
-    assert (decode_dir / "test" / FILE_NAME).exists()
+    assert (decode_dir / "test" / LOSSES).exists()
     assert (decode_dir / LOG).exists()
     again = losses_of_split(made.data, made.exp, decode_dir, "test", align=False)
     assert again is not None
@@ -89,4 +90,4 @@ def test_another_vocabulary_is_refused(made: Made, tmp_path: Path) -> None:
     exp = write_experiment(tmp_path / "exp", arguments_of(tokens=tokens))
     with pytest.raises(UserError, match="is not the vocabulary of the model"):
         losses_of_split(made.data, exp, exp / "decode_greedy", "test", align=True)
-    assert not (exp / "decode_greedy" / "test" / FILE_NAME).exists()
+    assert not (exp / "decode_greedy" / "test" / LOSSES).exists()

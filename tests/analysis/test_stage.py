@@ -15,6 +15,7 @@ import pytest
 
 from asr_dro.analysis import losses
 from asr_dro.analysis.losses import AlignmentLosses, read_losses
+from asr_dro.analysis.state import LOSSES
 from asr_dro.analysis.text import format_analysis
 from asr_dro.bin.analyze import main
 from asr_dro.data.data_dir import write_two_columns
@@ -238,7 +239,7 @@ def test_losses_are_kept_until_what_they_are_made_from_changes(planted: Planted,
     (copy.exp / "checkpoints").mkdir()
     (copy.exp / "checkpoints" / "selection.json").write_text("{}", encoding="utf-8")
     made_from = losses.fingerprint(copy.data, copy.exp, "test")
-    path = copy.decode_dir / "test" / losses.FILE_NAME
+    path = copy.decode_dir / "test" / LOSSES
     content = {"made_from": made_from, "per_label": {"a": 1.5}, "infeasible": ["b"]}
     path.write_text(json.dumps(content), encoding="utf-8")
     found = losses.losses_of_split(copy.data, copy.exp, copy.decode_dir, "test", align=True)

@@ -75,7 +75,7 @@ def test_fixed_point_of_hand_computed_losses() -> None:
     ("config", "smoothing"),
     [
         ({"objective": "ctc_dro", "objective_conf": {"smoothing": 0.25}}, 0.25),
-        ({"objective": "ctc_dro", "objective_conf": {"alpha": "1e-1"}}, 0.1),
+        ({"objective": "ctc_dro", "objective_conf": {"smoothing": "1e-1"}}, 0.1),
         ({"objective": "ctc_dro", "objective_conf": None}, 0.5),
         ({"objective": "group_dro", "objective_conf": {}}, None),
         ({}, None),
