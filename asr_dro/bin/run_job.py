@@ -20,12 +20,11 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--index", type=int, required=True, help="which line, from 0")
     parser.add_argument("--stage", type=int, default=4, help="first stage of run.sh")
     parser.add_argument("--stop-stage", type=int, default=7, help="last stage of run.sh")
-    parser.add_argument("--requeue", action="store_true", help="asked to stop, ask Slurm to begin this job again")
     return parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the job and leave with its status.
+    """Run the job and leave with its status; 75 says that it was asked to stop, and goes on when it is run again.
 
     Args:
         argv: Command line without the program's name; ``None`` takes the real one.
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     args = get_parser().parse_args(argv)
     from asr_dro.cluster.element import Element, run_element
 
-    raise SystemExit(run_element(Element(args.jobs, args.index, (args.stage, args.stop_stage), args.requeue)))
+    raise SystemExit(run_element(Element(args.jobs, args.index, (args.stage, args.stop_stage))))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import logging
 import os
 import shlex
 import signal
@@ -16,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 from asr_dro.cluster.jobs import Job, read_job
@@ -26,14 +25,11 @@ from asr_dro.errors import EXIT_TRY_AGAIN, FAILURE_VARIABLE
 from asr_dro.experiment import FAILURE
 from asr_dro.fileio import write_json
 from asr_dro.git import git
-from asr_dro.lock import is_alive, slurm_job, start_of
-
-logger = logging.getLogger(__name__)
+from asr_dro.lock import is_alive, start_of
 
 STATES = "state"  # folder beside the list, with a file for each element
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _POLL_S = 0.2
-_RUNNING = "RUNNING"  # the word of squeue
 _SHOWN = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "TMPDIR", "HF_HOME", "SLURM_")  # variables, or how they begin
 
 
@@ -45,13 +41,11 @@ class Element:
         jobs: The list.
         index: Line of it, from 0.
         stages: First and last stage.
-        requeue: Whether an element that was asked to stop asks Slurm to begin it again.
     """
 
     jobs: Path
     index: int
     stages: tuple[int, int] = (4, 7)
-    requeue: bool = False
 
 
 def run_element(element: Element) -> int:
@@ -66,6 +60,11 @@ def run_element(element: Element) -> int:
     Raises:
         UserError: If the list has no such line.
     """
+    with _Listening() as signals:
+        return _run_listening(element, signals)
+
+
+def _run_listening(element: Element, signals: _Listening) -> int:
     job = read_job(element.jobs, element.index)
     arguments = [*job.arguments, f"--stage={element.stages[0]}", f"--stop-stage={element.stages[1]}"]
     cores = os.environ.get("SLURM_CPUS_PER_TASK")
@@ -80,14 +79,12 @@ def run_element(element: Element) -> int:
     failures = [failure, experiment_of(job) / FAILURE]
     for path in failures:
         path.unlink(missing_ok=True)
-    status, stopped_by = _run(command, failure)
+    status = _run(command, failure, signals)
     if status == 0:
         state.write("done", status=0)
-    elif stopped_by is not None:
+    elif signals.first is not None:
         status = EXIT_TRY_AGAIN
-        state.write("interrupted", status=status, error=f"stopped by {stopped_by.name}")
-        if element.requeue:
-            _requeue()
+        state.write("interrupted", status=status, error=f"stopped by {signals.first.name}")
     else:
         state.write("failed", status=status, error=_last_error(failures) or f"exit status {status}")
     return status
@@ -144,35 +141,53 @@ def header(job: Job, command: Sequence[str]) -> str:
     return "".join(f"# {name:<{width}}  {value}\n" for name, value in {**lines, **shown}.items())
 
 
-def _run(command: Sequence[str], failure: Path) -> tuple[int, signal.Signals | None]:
-    """Run a command, which may say in ``failure`` why it ended; a signal goes to all its processes, which it outlives.
+class _Listening:
+    """Takes ``_SIGNALS`` within the block; the first is passed on to all processes begun here, which it outlives.
 
     Slurm asks the batch script alone (``--signal=B:USR1@120``), or all processes: both must end in a checkpoint.
+
+    Attributes:
+        first: The first signal, if any.
+        asked: The processes that it was passed on to.
     """
-    stopped_by: list[signal.Signals] = []
-    asked: list[int] = []
 
-    def receive(number: int, _frame: FrameType | None) -> None:
-        if not stopped_by:
-            stopped_by.append(signal.Signals(number))
-            asked.extend(_descendants())
-            for pid in asked:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGUSR1)  # srun passes it on to other nodes, where SIGTERM would end the step
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self.asked: list[int] = []
 
-    before = {number: signal.signal(number, receive) for number in _SIGNALS}
-    try:
-        environment = {**os.environ, FAILURE_VARIABLE: str(failure)}  # of checks; run.sh then names its experiment's
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-        status = process.wait()
-        while any(
-            is_alive(pid, None) for pid in asked
-        ):  # bash has ended; the training may still be writing its checkpoint
-            time.sleep(_POLL_S)
-    finally:
-        for number, handler in before.items():
+    def __enter__(self) -> _Listening:
+        self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _at: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
-    return status if status >= 0 else 128 - status, stopped_by[0] if stopped_by else None
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self.first is None:
+            self.first = signal.Signals(number)
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """Ask all processes that there are."""
+        self.asked += _descendants()
+        for pid in self.asked:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGUSR1)  # srun passes it on to other nodes, where SIGTERM would end the step
+
+
+def _run(command: Sequence[str], failure: Path, signals: _Listening) -> int:
+    """Run a command, which may say in ``failure`` why it ended; return its status when all that was asked is over."""
+    environment = {**os.environ, FAILURE_VARIABLE: str(failure)}  # of checks; run.sh then names its experiment's
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    if signals.first is not None:
+        signals.pass_on()  # it came when there was nobody yet
+    status = process.wait()
+    while any(is_alive(pid, None) for pid in signals.asked):  # bash has ended; a checkpoint may still be on its way
+        time.sleep(_POLL_S)
+    return status if status >= 0 else 128 - status
 
 
 def _fields(pid: int | str) -> list[str]:
@@ -195,27 +210,6 @@ def _descendants() -> list[int]:
         found += of_this
         waiting += of_this
     return found
-
-
-def _requeue() -> None:
-    """Ask Slurm to begin this job again, in the same place of its array, unless Slurm itself is ending it.
-
-    A job that is cancelled is sent SIGTERM too, and to requeue it would bring it back to life.
-    """
-    job = slurm_job()
-    if job is None:
-        return
-    state = _ask("squeue", "--noheader", f"--jobs={job}", "--format=%T")
-    if not state.returncode and state.stdout.strip() != _RUNNING:
-        logger.info("job %s is %s; it does not queue again", job, state.stdout.strip().lower() or "gone")
-        return
-    result = _ask("scontrol", "requeue", job)
-    if result.returncode:
-        logger.warning("scontrol requeue %s: %s", job, result.stderr.strip())
-
-
-def _ask(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
 
 def experiment_of(job: Job) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from asr_dro.cluster.slurm import collect_arguments
+from asr_dro.cluster.batch_scripts import collect_arguments
 from asr_dro.cluster.submission import LISTS, LOGS, PARTS, TRAIN, Submission
 from asr_dro.config import REPOSITORY
 from asr_dro.errors import InterruptedRun

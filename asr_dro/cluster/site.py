@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -104,9 +104,31 @@ def read_site(path: Path) -> Site:
     problems += _problems_of(site)
     if site.scheduler not in SCHEDULERS:
         problems.append(f"scheduler is {site.scheduler!r}; allowed: {', '.join(SCHEDULERS)}")
+    if not problems:
+        problems += _too_short(site)
     if problems:
         raise UserError(f"{path}:\n  " + "\n  ".join(problems))
     return site
+
+
+def _too_short(site: Site) -> Iterator[str]:
+    """Yield the time limits that no job could keep: asked to stop as it begins, it would queue again for ever."""
+    for part in ("train", "data"):
+        time = getattr(site, part).time
+        if time and 0 < _limit_s(time) <= site.signal_s:  # 0 is none
+            yield f"{part}.time is {time!r}, not longer than signal_s ({site.signal_s} s): change either"
+
+
+def _limit_s(time: str) -> int:
+    """Return a time limit in seconds.
+
+    >>> [_limit_s(time) for time in ("2", "2:30", "1:00:00", "1-12", "1-0:30")]
+    [120, 150, 3600, 129600, 88200]
+    """
+    days, dash, clock = time.rpartition("-")
+    numbers = [int(number) for number in clock.split(":")]
+    units = (3600, 60, 1) if dash or len(numbers) == 3 else (60, 1)
+    return int(days or 0) * 86_400 + sum(number * unit for number, unit in zip(numbers, units, strict=False))
 
 
 def gpus_of(jobs: Iterable[Job]) -> int:

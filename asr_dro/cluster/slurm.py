@@ -11,16 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from asr_dro.cluster.batch_scripts import COLLECT, script_of, write_scripts
 from asr_dro.cluster.site import Resources, Site
 from asr_dro.cluster.submission import DATA, LISTS, LOGS, PARTS, TRAIN, Array, Submission
-from asr_dro.config import REPOSITORY
 from asr_dro.errors import UserError
 from asr_dro.fileio import atomic_open
 
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 120  # clients wait for a controller that is away
-COLLECT = "collect"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _command(
         arguments += ["--requeue", f"--signal=B:USR1@{site.signal_s}"]
     else:
         arguments.append(f"--output={logs}/{kind}.%j.log")
-    return Command(kind, tuple(arguments), _script_of(submission, kind), indices, after)
+    return Command(kind, tuple(arguments), script_of(submission, kind), indices, after)
 
 
 def _resources(resources: Resources) -> list[str]:
@@ -132,56 +131,6 @@ def _ranges(numbers: Iterable[int]) -> str:
         else:
             spans.append([number, number])
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
-
-
-def write_scripts(submission: Submission, site: Site) -> None:
-    """Write ``data.sbatch``, ``train.sbatch``, ``collect.sbatch``, which people can read and submit again."""
-    (submission.folder / LOGS).mkdir(parents=True, exist_ok=True)
-    for kind, path in submission.lists().items():
-        listed, (first, last) = LISTS[kind]
-        call = ["python3", "-m", "asr_dro.bin.run_job", "--jobs", str(path.resolve())]
-        call += ["--stage", str(first), "--stop-stage", str(last), "--requeue", "--index"]
-        lines = [
-            f"# One element of {listed}: INDICES (from submit.sh) has the line of the list at this place of the array.",
-            "trap '' USR1 TERM # too early for a checkpoint: they would end this script, and nobody would requeue it",
-            *_beginning(site),
-            'index=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "${INDICES}")',
-            f'exec {shlex.join(call)} "${{index}}"',
-        ]
-        _write_script(_script_of(submission, kind), lines)
-    call = ["bash", str(REPOSITORY / "local" / "collect_scores.sh"), *collect_arguments(submission)]
-    lines = [
-        "# The table of all scores, when the last element has ended.",
-        *_beginning(site),
-        f"exec {shlex.join(call)}",
-    ]
-    _write_script(_script_of(submission, COLLECT), lines)
-
-
-def collect_arguments(submission: Submission) -> list[str]:
-    """Return the arguments of the call that collects a grid's scores."""
-    folder = submission.folder.resolve()
-    outputs = ["--tsv", str(folder / "scores.tsv"), "--html", str(folder / "scores.html")]
-    return ["--jobs", str(folder / LISTS[TRAIN][0]), *outputs, str(submission.exp_dir.resolve())]
-
-
-def _beginning(site: Site) -> list[str]:
-    return [
-        "set -euo pipefail",
-        f"cd {shlex.quote(str(Path.cwd()))}",
-        *(f"module load {shlex.quote(module)}" for module in site.modules),
-        *site.setup,
-        f". {shlex.quote(str(REPOSITORY / 'path.sh'))}",
-    ]
-
-
-def _script_of(submission: Submission, kind: str) -> Path:
-    return submission.folder / f"{kind}.sbatch"
-
-
-def _write_script(path: Path, lines: Sequence[str]) -> None:
-    with atomic_open(path) as file:
-        file.writelines(line + "\n" for line in ("#!/usr/bin/env bash", *lines))
 
 
 def describe(commands: Sequence[Command]) -> str:

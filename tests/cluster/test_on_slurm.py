@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from asr_dro.cluster.batch_scripts import element_lines, write_script
 from asr_dro.experiment import EPOCHS
 from tests.cluster.corpus import TINY
 from tests.cluster.slurm import Slurm, why_not
@@ -91,6 +92,17 @@ def test_what_is_cancelled_does_not_come_back(work: Work) -> None:
     assert "it does not queue again" in logs
     assert "SLURM_RESTART_COUNT" not in logs
     assert re.search("interrupted +stopped by SIGTERM", work.shown(name)[job.tag])
+
+
+def test_an_element_that_is_signalled_in_its_first_moment_queues_again(cluster: Slurm, tmp_path: Path) -> None:
+    """By itself, not the other elements of its array; the signal comes while the shell is prepared."""
+    early = '[[ "${SLURM_ARRAY_TASK_ID}" != 0 || -n "${SLURM_RESTART_COUNT:-}" ]] || kill -USR1 $$'
+    write_script(tmp_path / "early.sbatch", element_lines([early], 'echo "${SLURM_ARRAY_TASK_ID} worked"'))
+    arguments = ["--parsable", "--array=0-1", "--requeue", "--open-mode=append", f"--output={tmp_path}/log"]
+    job = cluster.call("sbatch", *arguments, str(tmp_path / "early.sbatch")).strip()
+    cluster.wait_until_over([job])
+    assert cluster.states(job) == {"0": "COMPLETED", "1": "COMPLETED"}
+    assert sorted(re.findall(r"^\d worked$", (tmp_path / "log").read_text(), re.MULTILINE)) == ["0 worked", "1 worked"]
 
 
 def test_long_lists_are_cut_into_arrays_that_slurm_takes_and_soon_looked_through(work: Work) -> None:

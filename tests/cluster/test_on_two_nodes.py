@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from asr_dro.cluster.batch_scripts import element_lines, write_script
 from asr_dro.cluster.element import read_state
 from asr_dro.cluster.grid import Run
 from asr_dro.cluster.jobs import write_jobs
@@ -45,9 +46,9 @@ class Element:
         (folder / "data" / "mini_fin+kat").symlink_to(folder / "set")
         options = {"lang_set": "fin,kat", "objective": "ctc_dro", "train_args": f"{TINY} {MORE}", "exp_tag": "both"}
         write_jobs(self.jobs, [Run("both", options)])
-        call = [sys.executable, "-m", "asr_dro.bin.run_job", "--jobs", str(self.jobs), "--index", "0", "--requeue"]
-        script = f"#!/bin/bash\nexec {shlex.join([*call, '--stage', '4', '--stop-stage', '4'])}\n"
-        (folder / "job.sh").write_text(script)
+        call = [sys.executable, "-m", "asr_dro.bin.run_job", "--jobs", str(self.jobs), "--index", "0"]
+        call += ["--stage", "4", "--stop-stage", "4"]
+        write_script(folder / "job.sh", element_lines([], shlex.join(call)))
 
     def submit(self) -> str:
         """Submit it; return the job's number."""

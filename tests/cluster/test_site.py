@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 from pathlib import Path
 from random import Random
 
@@ -41,6 +40,12 @@ def test_data_and_collect_ask_for_what_train_does_but_devices(tmp_path: Path) ->
     assert (site.collect.partition, site.collect.cpus) == ("p", 4)
 
 
+@pytest.mark.parametrize("time", ["", "0", "3", "2:01", "0:02:01", "0-1", "1-0:0:0"])
+def test_time_limits_that_leave_time_for_work(time: str, tmp_path: Path) -> None:
+    site = read_site(site_of(tmp_path, f'scheduler: slurm\ntrain: {{time: "{time}"}}'))
+    assert site.train.time == site.data.time == time
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -52,6 +57,9 @@ def test_data_and_collect_ask_for_what_train_does_but_devices(tmp_path: Path) ->
         ("scheduler: slurm\ntrain: {time: 24:00:00}", "train.time must be a text in one line"),
         ("scheduler: slurm\ntrain: {time: a day}", "train.time is 'a day'"),
         ('scheduler: slurm\ntrain: {partition: "a\\nb"}', "train.partition must be a text in one line"),
+        ("scheduler: slurm\ntrain: {time: '2'}", "train.time is '2', not longer than signal_s (120 s)"),
+        ("scheduler: slurm\nsignal_s: 90000\ntrain: {time: 1-0:30}", "train.time is '1-0:30', not longer"),
+        ("scheduler: slurm\ndata: {time: '1:59'}", "data.time is '1:59', not longer"),
         ("scheduler: slurm\ntrain: 3", "train must hold keys and values"),
         ('scheduler: slurm\nsetup: ["a\\nb"]', "setup must be a list of texts"),
     ],
@@ -150,14 +158,3 @@ def test_a_set_in_parts_waits_for_all_of_its_languages(tmp_path: Path) -> None:
     assert "--cpus-per-task=8" in commands[0].arguments
     script = (submission.folder / "parts.sbatch").read_text()
     assert "--stage 1 --stop-stage 1" in script
-
-
-def test_a_signal_before_the_first_line_of_work_does_not_end_an_element(tmp_path: Path) -> None:
-    """Nobody would requeue it: the signal comes once. Modules may take minutes to load."""
-    text = "scheduler: slurm\nsetup: ['kill -USR1 $$', 'kill -TERM $$', 'echo reached; exit 0']"
-    submission = Submission(tmp_path / "grid", tmp_path / "exp", "")
-    submission.folder.mkdir()
-    submission.write_lists([Run("tag", {"seed": "1"})])
-    (command, _) = slurm.plan(submission, read_site(site_of(tmp_path, text)), {"train": [0]})
-    result = subprocess.run(["bash", command.script], capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (0, "reached\n")

@@ -1,0 +1,43 @@
+"""An element asked to stop before its work has begun."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr_dro.cluster import element
+from asr_dro.cluster.element import Element, read_state, run_element
+from asr_dro.cluster.grid import Run
+from asr_dro.cluster.jobs import write_jobs
+from asr_dro.errors import EXIT_TRY_AGAIN
+
+
+@pytest.mark.parametrize("moment", ["header", "Popen"])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_before_the_work_begins_stops_it(
+    moment: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no process yet to pass it on to, and it does not come again."""
+    (tmp_path / "run.sh").write_text("sleep 60\n")
+    write_jobs(tmp_path / "jobs.tsv", [Run("tag", {"exp_dir": str(tmp_path / "exp")})])
+    owner: Any = element if moment == "header" else subprocess
+    original = getattr(owner, moment)
+
+    def signalled(*arguments: Any, **others: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return original(*arguments, **others)
+
+    monkeypatch.setattr(element, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(owner, moment, signalled)
+    before, handlers = time.monotonic(), [signal.getsignal(one) for one in (signal.SIGUSR1, signal.SIGTERM)]
+    assert run_element(Element(tmp_path / "jobs.tsv", 0)) == EXIT_TRY_AGAIN
+    assert time.monotonic() - before < 30
+    state = read_state(tmp_path / "jobs.tsv", 0) or {}
+    assert (state["state"], state["error"]) == ("interrupted", f"stopped by {number.name}")
+    assert [signal.getsignal(one) for one in (signal.SIGUSR1, signal.SIGTERM)] == handlers
