@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asr_dro.errors import UserError
+from asr_dro.scoring.measures import OVER_LANGUAGES, Measure, intervals_of_measure
 from asr_dro.scoring.outcomes import METRICS, Outcomes, named, outcomes_of
-from asr_dro.scoring.resampled_rates import freedom_of_mean, grouped_sums, percentiles, rates_of
+from asr_dro.scoring.profile_intervals import Draws, intervals_of_profile, with_profiles
+from asr_dro.scoring.resampled_rates import grouped_sums, percentiles, rates_of
 from asr_dro.scoring.resampling import (
     CORPUS,
     FEW_UNITS,
@@ -23,9 +26,9 @@ from asr_dro.scoring.resampling import (
     Strata,
     make_strata,
 )
-from asr_dro.scoring.summary_intervals import intervals_over_languages
 
 if TYPE_CHECKING:
+    from asr_dro.scoring.profile_rules import ProfileRule
     from asr_dro.scoring.scores import ScoredUtterance
 
 logger = logging.getLogger(__name__)
@@ -33,7 +36,6 @@ logger = logging.getLogger(__name__)
 Interval = list[float]
 
 FEWEST_RESAMPLES = 100
-SUMMARIES = ("mean", "sd", "worst", "worst15", "micro")
 KEYS = {"cer": "cer", "wer": "wer", "lid": "lid_accuracy"}  # metric -> key of scores.json
 _LEAST_SHARE = 0.01  # languages that are the worst in fewer resamples are not listed
 
@@ -77,6 +79,7 @@ def intervals_of_scores(
     task: str = "lid+asr",
     corpus: str = "all",
     settings: BootstrapSettings | None = None,
+    profiles: Mapping[str, ProfileRule] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Compute what ``scores.json`` holds under ``intervals``.
 
@@ -85,45 +88,68 @@ def intervals_of_scores(
         task: ``DataConfig.task``; without language tags (``asr``) there is no accuracy of languages.
         corpus: The corpus of utterances that do not know theirs.
         settings: How; the default are 10,000 resamples at 95 %.
+        profiles: Metric profiles of the same utterances in the same order, whose numbers get intervals too.
 
     Returns:
         What :func:`bootstrap_intervals` returns.
     """
     outcomes = outcomes_of(utterances, corpus)
-    return bootstrap_intervals(outcomes, tagged=task != "asr", settings=settings or BootstrapSettings())
+    return bootstrap_intervals(
+        outcomes, tagged=task != "asr", settings=settings or BootstrapSettings(), profiles=profiles
+    )
 
 
-def bootstrap_intervals(outcomes: Outcomes, *, tagged: bool, settings: BootstrapSettings) -> dict[str, Any]:
+def bootstrap_intervals(
+    outcomes: Outcomes,
+    *,
+    tagged: bool,
+    settings: BootstrapSettings,
+    profiles: Mapping[str, ProfileRule] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Compute intervals of one system's rates.
 
     Args:
         outcomes: What the system did with each utterance.
         tagged: Whether hypotheses name languages; if not, accuracies have no intervals.
         settings: How.
+        profiles: As above. What they are changes no interval of other numbers.
 
     Returns:
         JSON-ready: ``level resamples seed unit``; for each of ``cer wer lid_accuracy`` pairs ``[low, high]`` of ``mean
-        sd worst worst15 micro``, ``by_language`` and ``by_corpus``, and, about the worst, ``worst_share`` (in which
-        share of the resamples a language is the worst) and ``worst_bias`` (mean of the resampled worst minus the
-        worst); ``groups`` with the same for groups where they are not the languages. ``None`` where there is no rate or
-        only one unit.
+        sd worst best range worst15 micro``, ``by_language`` and ``by_corpus``, and, about the worst, ``worst_share``
+        (in which share of the resamples a language is the worst) and ``worst_bias`` (mean of the resampled worst minus
+        the worst); ``groups`` with the same for groups where they are not the languages; ``profiles`` with pairs in the
+        places of the profiles' numbers. ``None`` where there is no rate or only one unit.
     """
-    strata = make_strata(outcomes, outcomes.counts, settings.unit)
+    of_profiles = {name: rule for name, rule in profiles.items() if rule.metric is None}
+    values, columns_of = with_profiles(outcomes.counts, of_profiles)
+    first = values.shape[1] - outcomes.counts.shape[1]
+    strata = make_strata(outcomes, values, settings.unit)
     resampler = Resampler(settings.resamples, settings.seed)
-    totals = strata.totals()
-    has_groups = any(key[GROUP] != key[LANGUAGE] for key in strata.keys)
+    draws = Draws(resampler, strata, (column for columns in columns_of.values() for column in columns))
     result: dict[str, Any] = {"level": settings.level, "resamples": settings.resamples, "seed": settings.seed}
     result["unit"] = strata.describe(settings.unit)
     for number, metric in enumerate(METRICS):
-        columns = slice(2 * number, 2 * number + 2)
-        observed = totals[:, columns] if tagged or metric != "lid" else np.zeros_like(totals[:, columns])
-        sums = resampler.sums(strata, columns) if observed[:, 1].any() else observed
-        lowest_is_worst = metric == "lid"
-        found = _intervals(strata, sums, observed, lowest_is_worst=lowest_is_worst, level=settings.level)
-        result[KEYS[metric]] = {**found, "by_corpus": _by_name(strata, sums, CORPUS, settings.level)}
-        if has_groups and metric != "lid":
-            found = _intervals(strata, sums, observed, lowest_is_worst=False, level=settings.level, place=GROUP)
+        columns = [first + 2 * number, first + 2 * number + 1]
+        observed = [draws.totals[:, column] for column in columns]
+        if not tagged and metric == "lid":
+            observed = [np.zeros_like(column) for column in observed]
+        sums = draws.of(columns) if observed[1].any() else observed
+        result[KEYS[metric]] = _about_metric(
+            strata, sums, observed, lowest_is_worst=metric == "lid", level=settings.level
+        )
+        result[KEYS[metric]]["by_corpus"] = _by_corpus(strata, sums, settings.level)
+        if metric != "lid" and any(key[GROUP] != key[LANGUAGE] for key in strata.keys):
+            found = _about_metric(strata, sums, observed, lowest_is_worst=False, level=settings.level, place=GROUP)
             result.setdefault("groups", {})[metric] = found
+    result["profiles"] = {
+        name: intervals_of_profile(rule, draws, columns_of[name], settings.level)
+        if rule.metric is None
+        else rule.layout(
+            {rule.metric: {key: result[KEYS[rule.metric]][key] for key in (*OVER_LANGUAGES, "micro", "by_language")}}
+        )
+        for name, rule in profiles.items()
+    }
     return result
 
 
@@ -145,51 +171,55 @@ def warn_about_few_units(units: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _intervals(
-    strata: Strata, sums: Floats, observed: Floats, *, lowest_is_worst: bool, level: float, place: int = LANGUAGE
+def _about_metric(
+    strata: Strata,
+    sums: Sequence[Floats],
+    observed: Sequence[Floats],
+    *,
+    lowest_is_worst: bool,
+    level: float,
+    place: int = LANGUAGE,
 ) -> dict[str, Any]:
-    """Return the intervals of one metric; ``sums`` are ``(S, 2, B)``, ``observed`` ``(S, 2, 1)``."""
-    by = _by_name(strata, sums, place, level)
-    of_names = grouped_sums(strata, observed, strata.names(place), place)
-    rated = [name for name, length in zip(strata.names(place), of_names[:, 1, 0], strict=True) if length > 0]
-    over: dict[str, Any] = dict.fromkeys(SUMMARIES)
-    about_worst: dict[str, Any] = {"worst_share": {}, "worst_bias": None}
-    if strata.varying(place).intersection(rated):
-        drawn = rates_of(*grouped_sums(strata, sums, rated, place).transpose(1, 0, 2))
-        at_first = rates_of(*grouped_sums(strata, observed, rated, place).transpose(1, 0, 2))
-        freedom = strata.freedom(rated, place)
-        over |= intervals_over_languages(
-            drawn,
-            at_first,
-            freedom,
-            ends=[by[name] for name in rated],
-            lowest_is_worst=lowest_is_worst,
-            level=level,
-        )
-        micro = rates_of(*sums.sum(axis=0))[None]
-        over["micro"] = percentiles(micro, level, [freedom_of_mean(drawn, freedom)])[0]
-        about_worst = _about_the_worst(drawn, at_first, rated, lowest_is_worst=lowest_is_worst)
-    return {**over, **about_worst, "by_group" if place == GROUP else "by_language": by}
-
-
-def _by_name(strata: Strata, sums: Floats, place: int, level: float) -> dict[str, Interval | None]:
-    """Return the interval of each language, corpus or group."""
+    """Return the intervals of one metric; ``sums`` are two of ``(S, B)``, ``observed`` of ``(S, 1)``."""
     names = strata.names(place)
-    rates = rates_of(*grouped_sums(strata, sums, names, place).transpose(1, 0, 2))
-    return dict(zip(names, percentiles(rates, level, strata.freedom(names, place)), strict=True))
+    drawn, at_first = (
+        Measure(
+            names,
+            rates_of(*(grouped_sums(strata, column, names, place) for column in held)),
+            strata.freedom(names, place),
+            pooled=rates_of(*(column.sum(axis=0) for column in held)),
+            lowest_is_worst=lowest_is_worst,
+        )
+        for held in (sums, observed)
+    )
+    found = intervals_of_measure(drawn, at_first, level)
+    about_worst: dict[str, Any] = {"worst_share": {}, "worst_bias": None}
+    if found["mean"] is not None:
+        about_worst = _about_the_worst(drawn, at_first)
+    by = found.pop("by_language")
+    return {**found, **about_worst, "by_group" if place == GROUP else "by_language": by}
 
 
-def _about_the_worst(drawn: Floats, observed: Floats, names: Sequence[str], *, lowest_is_worst: bool) -> dict[str, Any]:
+def _by_corpus(strata: Strata, sums: Sequence[Floats], level: float) -> dict[str, Interval | None]:
+    """Return the interval of each corpus."""
+    names = strata.names(CORPUS)
+    rates = rates_of(*(grouped_sums(strata, column, names, CORPUS) for column in sums))
+    return dict(zip(names, percentiles(rates, level, strata.freedom(names, CORPUS)), strict=True))
+
+
+def _about_the_worst(drawn: Measure, at_first: Measure) -> dict[str, Any]:
     """Say how sure it is which language is the worst, and how much too high the worst rate is for being the worst."""
-    sign = -1.0 if lowest_is_worst else 1.0
-    worst = np.where(np.isnan(drawn), -np.inf, sign * drawn).max(axis=0)
-    bias = worst[np.isfinite(worst)].mean() - (sign * observed).max()
-    return {"worst_share": _shares_of_worst(sign * drawn, names), "worst_bias": float(sign * bias)}
+    sign = -1.0 if drawn.lowest_is_worst else 1.0
+    rates = sign * drawn.rates
+    np.copyto(rates, -np.inf, where=np.isnan(rates))
+    worst = rates.max(axis=0)
+    bias = worst[np.isfinite(worst)].mean() - np.nanmax(sign * at_first.rates)
+    return {"worst_share": _shares_of_worst(rates, drawn.names), "worst_bias": float(sign * bias)}
 
 
 def _shares_of_worst(rates: Floats, languages: Sequence[str]) -> dict[str, float]:
     """Return in which share of the resamples a language has the highest rate, largest first, without small ones."""
-    times = np.bincount(np.where(np.isnan(rates), -np.inf, rates).argmax(axis=0), minlength=len(languages))
+    times = np.bincount(rates.argmax(axis=0), minlength=len(languages))
     shares = {name: float(number / rates.shape[1]) for name, number in zip(languages, times, strict=True)}
     return {
         name: share

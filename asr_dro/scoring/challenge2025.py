@@ -14,11 +14,9 @@ Source: ESPnet, recipe ``ml_superb2``, ``score.py``. What it does, and what foll
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,12 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cpdist
 
 from asr_dro.scoring.material import Material
-from asr_dro.scoring.summaries import N_WORST, deviation, mean
+from asr_dro.scoring.measures import Measure
+from asr_dro.scoring.outcomes import Ints
+from asr_dro.scoring.profile_rules import CellSums, ProfileRule
+from asr_dro.scoring.resampled_rates import rates_of
+from asr_dro.scoring.resampling import Floats
+from asr_dro.scoring.summaries import N_WORST
 
 _TAG_LENGTH = 5
 _WITHOUT_SPACES = frozenset({"cmn", "jpn", "tha", "yue"})
@@ -34,44 +37,75 @@ _WITHOUT_SPACES = frozenset({"cmn", "jpn", "tha", "yue"})
 
 _ASCII_PUNCTUATION = str.maketrans("", "", "!\"#%&'()*,-./:;?@[\\]_{}")
 _BLOCK = 1024  # texts that are looked at together
+_HIGH, _LOW, _KEPT, _RIGHT = range(4)
+_PART = 2.0**26
 
 
-def score_challenge2025(material: Material) -> dict[str, Any]:
-    """Score as the challenge does.
+class Challenge2025(ProfileRule):
+    """The challenge's scores.
 
     Args:
         material: The scored split; the challenge has tags and text, other tasks have no such scores.
-
-    Returns:
-        ``cer``, ``lid_accuracy``, ``worst15`` and ``sd`` over languages, and ``by_language`` with ``cer``,
-        ``lid_accuracy`` and ``n_utterances``.
     """
-    rates: dict[str, list[float]] = defaultdict(list)
-    right: dict[str, int] = defaultdict(int)
-    utterances = material.utterances if material.is_tagged and material.has_text else ()
-    lines = [material.lines[utterance.source.utt_id] for utterance in utterances]
-    references = [material.tagged_reference(utterance) for utterance in utterances]
-    labels = [utterance.source.language for utterance in utterances]
-    for language, line, rate in zip(labels, lines, utterance_rates(references, lines, labels), strict=True):
-        if rate is not None:
-            rates[language].append(rate)
-            right[language] += line[:_TAG_LENGTH] == f"[{language}]"
-    by_language: dict[str, dict[str, Any]] = {
-        language: {
-            "cer": math.fsum(found) / len(found),
-            "lid_accuracy": right[language] / len(found) if material.has_accuracy else None,
-            "n_utterances": len(found),
+
+    def __init__(self, material: Material) -> None:
+        values = np.zeros((len(material.utterances), 4), dtype=np.int64)
+        if material.is_tagged and material.has_text:
+            lines = [material.lines[utterance.source.utt_id] for utterance in material.utterances]
+            references = [material.tagged_reference(utterance) for utterance in material.utterances]
+            labels = [utterance.source.language for utterance in material.utterances]
+            rates = utterance_rates(references, lines, labels)
+            kept = np.array([rate is not None for rate in rates], dtype=bool)
+            right = [line[:_TAG_LENGTH] == f"[{label}]" for line, label in zip(lines, labels, strict=True)]
+            values[:, :2] = _in_two_parts(np.array([rate or 0.0 for rate in rates]))
+            values[:, _KEPT], values[:, _RIGHT] = kept, kept & np.array(right, dtype=bool)
+        super().__init__(material, values)
+        kept_by_language = self.totals.by_language(self.totals.languages).sums[_KEPT][:, 0].tolist()
+        self._n_utterances = {
+            name: int(number)
+            for name, number in zip(self.totals.languages, kept_by_language, strict=True)
+            if number > 0
         }
-        for language, found in sorted(rates.items())
-    }
-    cers = sorted((values["cer"] for values in by_language.values()), reverse=True)
-    return {
-        "cer": mean(cers),
-        "lid_accuracy": mean(values["lid_accuracy"] for values in by_language.values() if material.has_accuracy),
-        "worst15": sum(cers[:N_WORST]) / N_WORST if cers else None,
-        "sd": deviation(cers),
-        "by_language": by_language,
-    }
+
+    def measures(self, cells: CellSums) -> dict[str, Measure]:
+        """Compute ``cer`` and, where tags say something, ``lid_accuracy``."""
+        held = cells.by_language(list(self._n_utterances))
+        rates = rates_of(held.sums[_HIGH] / _PART + held.sums[_LOW] / _PART**2, held.sums[_KEPT])
+        found = {"cer": Measure(held.names, rates, held.freedom.tolist())}
+        if self.material.has_accuracy:
+            found["lid_accuracy"] = held.ratio(_RIGHT, _KEPT, lowest_is_worst=True)
+        return found
+
+    def layout(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return ``cer``, ``lid_accuracy``, ``worst15`` and ``sd`` over languages, and ``by_language``."""
+        cer, accuracy = found["cer"], found.get("lid_accuracy")
+        return {
+            "cer": cer["mean"],
+            "lid_accuracy": accuracy["mean"] if accuracy else None,
+            "worst15": self._of_fifteen(cer["worst15"]),
+            "sd": cer["sd"],
+            "by_language": {
+                name: {
+                    "cer": cer["by_language"][name],
+                    "lid_accuracy": accuracy["by_language"][name] if accuracy else None,
+                }
+                for name in self._n_utterances
+            },
+        }
+
+    def score(self) -> dict[str, Any]:
+        """Return the same, ``by_language`` with ``n_utterances`` too."""
+        found = super().score()
+        for name, number in self._n_utterances.items():
+            found["by_language"][name]["n_utterances"] = number
+        return found
+
+    def _of_fifteen(self, worst: Any) -> Any:
+        """Divide the sum of the worst (or the ends of its interval) by 15, even if there are fewer."""
+        share = min(len(self._n_utterances), N_WORST) / N_WORST
+        if isinstance(worst, list):
+            return [share * bound for bound in worst]
+        return None if worst is None else share * worst
 
 
 def utterance_rates(references: Iterable[str], hypotheses: Iterable[str], labels: Sequence[str]) -> list[float | None]:
@@ -95,6 +129,16 @@ def utterance_rates(references: Iterable[str], hypotheses: Iterable[str], labels
         for distance, text in zip(distances, expected, strict=True)
     ]
     return [None if empty else rate for empty, rate in zip(is_empty, rates, strict=True)]
+
+
+def _in_two_parts(rates: Floats) -> Ints:
+    """Write rates as two whole numbers, ``(N, 2)``: multiples of 2^-26 and, of what is left, of 2^-52.
+
+    Sums of whole numbers are exact in any order, and so do not depend on the machine; sums of fractions are not.
+    """
+    scaled = rates * _PART
+    high = np.floor(scaled)
+    return np.stack([high, np.rint((scaled - high) * _PART)], axis=1).astype(np.int64)
 
 
 def _text_of(line: str, language: str) -> str:

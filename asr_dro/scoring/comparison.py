@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asr_dro.errors import UserError
-from asr_dro.scoring.bootstrap import SUMMARIES, BootstrapSettings
+from asr_dro.scoring.bootstrap import BootstrapSettings
 from asr_dro.scoring.outcomes import METRICS, Ints, Outcomes, named, outcomes_of, read_outcomes
-from asr_dro.scoring.resampled_rates import freedom_of_mean, percentiles, rates_of_systems, widened_p
+from asr_dro.scoring.resampled_rates import SUMMARIES, freedom_of_mean, percentiles, rates_of_systems, widened_p
 from asr_dro.scoring.resampling import LANGUAGE, Floats, Resampler, Strata, make_strata
 
 if TYPE_CHECKING:

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from asr_dro.scoring.files import RECOGNISED
 from asr_dro.scoring.scores import ScoredUtterance
 from asr_dro.scoring.tallies import Cell, Tally, tally_cells
@@ -84,6 +87,13 @@ class Material:
     def cells(self) -> dict[Cell, Tally]:
         """Counts by language, corpus and group."""
         return tally_cells(self.utterances, corpus=self.corpus)
+
+    @functools.cached_property
+    def cells_of_utterances(self) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
+        """Languages in corpora, sorted, and to which of them each utterance belongs: ``(utterances,)``."""
+        pairs = [(one.source.language, one.source.corpus or self.corpus) for one in self.utterances]
+        index = {pair: number for number, pair in enumerate(sorted(set(pairs)))}
+        return list(index), np.fromiter(map(index.__getitem__, pairs), np.int64, len(pairs))
 
     def tagged_reference(self, utterance: ScoredUtterance) -> str:
         """Give the reference as it would stand in a file ``text`` of ESPnet's recipes: behind its tag."""

@@ -16,69 +16,142 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from asr_dro.corpora.ml_superb_labels import few_shot_utterances
+from asr_dro.scoring.corpus_rates import CorpusRates
 from asr_dro.scoring.material import Material
-from asr_dro.scoring.summaries import macro_over_corpora
+from asr_dro.scoring.measures import ONLY_POOLED, Measure
+from asr_dro.scoring.profile_rules import CellSums, ProfileRule
+from asr_dro.scoring.resampled_rates import rates_of, sums_by
+from asr_dro.scoring.summaries import compare_corpora
 
 _TAGS = re.compile(r"\[[a-z]{3}\]"), re.compile(r"\[[a-z]{3}_[a-z]{3}\]")  # looked for in this order: [org_jpn]
 
 
-def score_ml_superb(material: Material) -> dict[str, Any]:
-    """Score as ML-SUPERB does.
+_ERRORS, _LENGTH, _RIGHT, _NUMBER = range(4)
+
+
+class MlSuperb(ProfileRule):
+    """ML-SUPERB's scores: for all, normal and few-shot languages the pooled rates.
 
     Args:
         material: The scored split.
-
-    Returns:
-        ``all``, ``normal`` and ``few_shot``, each with ``cer``, its counts, ``lid_accuracy`` and ``n_utterances``.
     """
-    few_shot = few_shot_utterances()
-    is_few_shot = np.array([utterance.source.language in few_shot for utterance in material.utterances], bool)
-    is_right = np.array(
-        [
-            _is_recognised(material.lines[utterance.source.utt_id], utterance.source.language)
-            for utterance in material.utterances
-        ],
-        bool,
-    )
-    parts = {"all": np.ones_like(is_few_shot), "normal": ~is_few_shot, "few_shot": is_few_shot}
-    return {name: _pooled(part, is_right, material) for name, part in parts.items()}
+
+    def __init__(self, material: Material) -> None:
+        length, *errors = material.characters_like_sclite
+        lines = material.lines
+        labels = [(one.source.utt_id, one.source.language) for one in material.utterances]
+        right = np.fromiter((_is_recognised(lines[utt], language) for utt, language in labels), np.int64, len(labels))
+        super().__init__(material, np.stack([sum(errors), length, right, np.ones_like(right)], axis=1))
+
+    def measures(self, cells: CellSums) -> dict[str, Measure]:
+        """Compute ``<part> cer`` and, where tags say something, ``<part> lid_accuracy``."""
+        found, everything = {}, cells.by_language(cells.languages)
+        for part, names in _parts(cells.languages).items():
+            held = everything.part(names)
+            found[f"{part} cer"] = held.ratio(_ERRORS, _LENGTH, wanted=ONLY_POOLED)
+            if self.material.has_accuracy:
+                found[f"{part} lid_accuracy"] = held.ratio(_RIGHT, _NUMBER, wanted=ONLY_POOLED)
+        return found
+
+    def layout(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return ``all``, ``normal`` and ``few_shot``, each with ``cer`` and ``lid_accuracy``."""
+        return {
+            part: {
+                name: found[f"{part} {name}"]["micro"] if f"{part} {name}" in found else None
+                for name in ("cer", "lid_accuracy")
+            }
+            for part in _parts([])
+        }
+
+    def score(self) -> dict[str, Any]:
+        """Return the same parts, each with ``cer``, its counts, ``lid_accuracy`` and ``n_utterances``."""
+        found = super().score()
+        few_shot = few_shot_utterances()
+        is_few_shot = np.array([one.source.language in few_shot for one in self.material.utterances], bool)
+        masks = {"all": np.ones_like(is_few_shot), "normal": ~is_few_shot, "few_shot": is_few_shot}
+        names = ("reference_length", "substitutions", "deletions", "insertions")
+        for part, mask in masks.items():
+            counts = self.material.characters_like_sclite[:, mask].sum(axis=1).tolist()
+            accuracy = found[part].pop("lid_accuracy")
+            found[part] |= dict(zip(names, counts, strict=True))
+            found[part] |= {"lid_accuracy": accuracy, "n_utterances": int(mask.sum())}
+        return found
 
 
-def score_ml_superb2(material: Material) -> dict[str, Any]:
-    """Score as the recipe of CTC-DRO does for ML-SUPERB 2.0.
+class MlSuperb2(ProfileRule):
+    """The scores of CTC-DRO's recipe for ML-SUPERB 2.0.
 
     An empty reference has no weight there, and its insertions do not count.
 
     Args:
         material: The scored split.
-
-    Returns:
-        ``micro``; ``all`` and ``normal`` (without the few-shot languages, as published), each with what
-        :func:`~asr_dro.scoring.summaries.macro_over_corpora` gives.
     """
-    totals: dict[str, dict[str, list[int]]] = {}
-    if material.has_text:
+
+    def __init__(self, material: Material) -> None:
         length, *errors = material.characters_like_sclite
-        for utterance, n, n_errors in zip(material.utterances, length.tolist(), sum(errors).tolist(), strict=True):
-            if n:
-                by_corpus = totals.setdefault(utterance.source.language, {})
-                total = by_corpus.setdefault(merged_corpus(utterance.source.corpus or material.corpus), [0, 0])
-                total[0] += n_errors
-                total[1] += n
-    rates = {
-        language: {corpus: n_errors / n for corpus, (n_errors, n) in by_corpus.items()}
-        for language, by_corpus in totals.items()
+        super().__init__(material, np.stack([np.where(length > 0, sum(errors), 0), length], axis=1))
+        pairs = zip(_merged_pairs(self.totals), self.totals.sums[_LENGTH][:, 0], strict=True)
+        self._pairs = sorted({pair for pair, length in pairs if length > 0})
+
+    def measures(self, cells: CellSums) -> dict[str, Measure]:
+        """Compute ``all`` and ``normal``, means over corpora, and ``<part> gap``, distances of corpora."""
+        pairs = self._corpus_rates(cells)
+        pooled = rates_of(*(column.sum(axis=0) for column in cells.sums))
+        means, gaps = pairs.means(pooled=pooled), pairs.differences()
+        return {
+            "all": means,
+            "all gap": gaps,
+            "normal": means.part([name not in few_shot_utterances() for name in means.names]),
+            "normal gap": gaps.part([name not in few_shot_utterances() for name in pairs.languages_of_differences()]),
+        }
+
+    def layout(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Return ``micro``; ``all`` and ``normal`` with the numbers over languages and ``largest_gap``."""
+        parts = {}
+        for part in ("all", "normal"):
+            numbers = {name: value for name, value in found[part].items() if name != "micro"}
+            parts[part] = {**numbers, "largest_gap": found[f"{part} gap"]["worst"]}
+        return {"micro": found["all"]["micro"], **parts}
+
+    def score(self) -> dict[str, Any]:
+        """Return ``micro``; ``all`` and ``normal`` (without the few-shot languages, as published).
+
+        Each has what :func:`~asr_dro.scoring.measures.values_of_measure` gives but for ``micro``, then what
+        :func:`~asr_dro.scoring.summaries.compare_corpora` gives.
+        """
+        found = super().score()
+        pairs = self._corpus_rates(self.totals)
+        rates: dict[str, dict[str, float | None]] = {}
+        for (language, corpus), rate in zip(pairs.pairs, pairs.rates[:, 0].tolist(), strict=True):
+            rates.setdefault(language, {})[corpus] = rate
+        for part in ("all", "normal"):
+            found[part] |= compare_corpora({name: rates[name] for name in found[part]["by_language"]})
+        return found
+
+    def _corpus_rates(self, cells: CellSums) -> CorpusRates:
+        labels = _merged_pairs(cells)
+        errors, length, freedom = (sums_by(labels, held, self._pairs) for held in (*cells.sums, cells.freedom))
+        return CorpusRates(self._pairs, rates_of(errors, length), freedom)
+
+
+def _parts(languages: Sequence[str]) -> dict[str, list[str]]:
+    """Return which of the languages belong to each part of the benchmark."""
+    few_shot = few_shot_utterances()
+    return {
+        "all": list(languages),
+        "normal": [name for name in languages if name not in few_shot],
+        "few_shot": [name for name in languages if name in few_shot],
     }
-    normal = {language: of_language for language, of_language in rates.items() if language not in few_shot_utterances()}
-    both = [sum(column) for column in zip(*(pair for one in totals.values() for pair in one.values()), strict=True)]
-    micro = both[0] / both[1] if both else None
-    return {"micro": micro, "all": macro_over_corpora(rates), "normal": macro_over_corpora(normal)}
+
+
+def _merged_pairs(cells: CellSums) -> list[tuple[str, str]]:
+    return [(language, merged_corpus(corpus)) for language, corpus in cells.corpora()]
 
 
 @functools.cache
@@ -97,19 +170,13 @@ def recognised_tag(line: str) -> str:
 
 
 def _is_recognised(line: str, language: str) -> bool:
-    tag = f"[{language}]"
-    if line.startswith(tag) and _TAGS[0].fullmatch(tag):  # the first of its kind, which goes before others
+    tag, is_first_kind = _tag_of(language)
+    if is_first_kind and line.startswith(tag):  # the first of its kind, which goes before others
         return True
     return recognised_tag(line) == tag
 
 
-def _pooled(part: npt.NDArray[np.bool_], is_right: npt.NDArray[np.bool_], material: Material) -> dict[str, Any]:
-    length, *errors = material.characters_like_sclite[:, part].sum(axis=1).tolist()
-    n_utterances = int(part.sum())
-    return {
-        "cer": sum(errors) / length if length else None,
-        "reference_length": length,
-        **dict(zip(("substitutions", "deletions", "insertions"), errors, strict=True)),
-        "lid_accuracy": int((part & is_right).sum()) / n_utterances if n_utterances and material.has_accuracy else None,
-        "n_utterances": n_utterances,
-    }
+@functools.cache
+def _tag_of(language: str) -> tuple[str, bool]:
+    tag = f"[{language}]"
+    return tag, _TAGS[0].fullmatch(tag) is not None

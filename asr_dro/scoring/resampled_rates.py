@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from asr_dro.scoring.student_t import NORMAL, t_cdf, t_quantile
 
 _NORMAL = 1e9  # degrees of freedom from which t is the normal distribution, to the last digit
 N_WORST = 15  # languages in the mean of the worst, as in the ML-SUPERB 2.0 challenge
+SUMMARIES = ("mean", "sd", "worst", "worst15", "micro")  # what is compared of two systems
 
 
 def grouped_sums(strata: Strata, sums: Floats, names: Sequence[str], place: int = LANGUAGE) -> Floats:
@@ -21,19 +22,33 @@ def grouped_sums(strata: Strata, sums: Floats, names: Sequence[str], place: int 
 
     Args:
         strata: S strata.
-        sums: ``(S, K, B)``.
+        sums: ``(S, ...)``.
         names: Languages, corpora or groups, G of them.
         place: ``LANGUAGE``, ``CORPUS`` or ``GROUP``.
 
     Returns:
-        ``(G, K, B)``.
+        ``(G, ...)``.
+    """
+    return sums_by([key[place] for key in strata.keys], sums, names)
+
+
+def sums_by(labels: Sequence[Hashable], sums: Floats, names: Sequence[Hashable]) -> Floats:
+    """Add up what bears the same label.
+
+    Args:
+        labels: One for each of S sums.
+        sums: ``(S, ...)``.
+        names: G labels; what bears another one is left out.
+
+    Returns:
+        ``(G, ...)``.
     """
     index = {name: number for number, name in enumerate(names)}
-    grouped = np.zeros((len(names), *sums.shape[1:]))
-    for key, held in zip(strata.keys, sums, strict=True):
-        if key[place] in index:
-            grouped[index[key[place]]] += held
-    return grouped
+    found = np.zeros((len(names), *sums.shape[1:]))
+    for label, held in zip(labels, sums, strict=True):
+        if label in index:
+            found[index[label]] += held
+    return found
 
 
 def rates_of(numerators: Floats, denominators: Floats) -> Floats:
@@ -166,6 +181,16 @@ def freedom_of_mean(rates: Floats, freedom: Sequence[float]) -> float:
         rates: Resampled rates, ``(G, B)``.
         freedom: Degrees of freedom of each language.
     """
-    known = [(v, max(f, 1.0)) for v, f in zip(variances(rates), freedom, strict=True) if v > 0]
+    return freedom_of_sum(variances(rates), freedom)
+
+
+def freedom_of_sum(variances: Iterable[float], freedom: Iterable[float]) -> float:
+    """Return the degrees of freedom of a sum of independent numbers (Satterthwaite 1946).
+
+    Args:
+        variances: Of each number.
+        freedom: Degrees of freedom of each; of less than one that varies all the same, one.
+    """
+    known = [(v, max(f, 1.0)) for v, f in zip(variances, freedom, strict=True) if v > 0]
     uncertain = sum(v**2 / f for v, f in known)
     return float(sum(v for v, _ in known) ** 2 / uncertain) if uncertain > 0 else math.inf

@@ -82,6 +82,10 @@ class Strata:
                 freedom[key[place]] += len(values) - 1
         return list(freedom.values())
 
+    def freedom_of_strata(self) -> Floats:
+        """Return the degrees of freedom of each stratum, ``(S,)``: units minus one."""
+        return np.array([len(values) - 1 for values in self.values], dtype=float)
+
     def totals(self) -> Floats:
         """Sum up everything, ``(S, K, 1)``: what a resample would be that draws each unit once."""
         totals = np.zeros((len(self.values), self.n_values, 1))
@@ -147,7 +151,7 @@ class Resampler:
         self.resamples, self._table = resamples, _Table(resamples, seed)
         self._seed = seed
 
-    def sums(self, strata: Strata, columns: slice = slice(None)) -> Floats:
+    def sums(self, strata: Strata, columns: slice | Sequence[int] = slice(None)) -> Floats:
         """Draw resamples of every stratum; each call draws the same ones.
 
         Args:
@@ -159,7 +163,8 @@ class Resampler:
             does not vary.
         """
         values = [held[:, columns] for held in strata.values]
-        sums = np.zeros((len(values), len(range(*columns.indices(strata.n_values))), self.resamples))
+        n_columns = len(range(*columns.indices(strata.n_values))) if isinstance(columns, slice) else len(columns)
+        sums = np.zeros((len(values), n_columns, self.resamples))
         draws = np.zeros((len(values), 1, self.resamples))
         large: list[tuple[int, Ints]] = []
         by_size: dict[int, list[tuple[int, Ints]]] = defaultdict(list)

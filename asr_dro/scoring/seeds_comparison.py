@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asr_dro.errors import UserError
-from asr_dro.scoring.bootstrap import SUMMARIES, BootstrapSettings
+from asr_dro.scoring.bootstrap import BootstrapSettings
 from asr_dro.scoring.comparison import (
     SIGNIFICANCE,
     System,
@@ -20,7 +20,7 @@ from asr_dro.scoring.comparison import (
     outcomes_of_system,
     paired_counts,
 )
-from asr_dro.scoring.resampled_rates import rates_of_systems
+from asr_dro.scoring.resampled_rates import SUMMARIES, rates_of_systems
 from asr_dro.scoring.resampling import Floats, Resampler, Strata, make_strata
 from asr_dro.scoring.student_t import t_cdf, t_quantile
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VERSION = "6"  # raise it when the same inputs would give other outputs
+VERSION = "7"  # raise it when the same inputs would give other outputs
 OUTPUTS = ("hyp.trn", "ref.trn", "utterances.tsv", "scores.tsv", "scores.json")
 FIRST_SPLITS = ("dev", "test")  # shown in this order, before any other
 
@@ -167,7 +167,7 @@ def _read(data_dir: Path, decode_dir: Path) -> tuple[DataConfig, Material]:
 def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
     """Align, summarise and write all files of one split."""
     from asr_dro.scoring.bootstrap import intervals_of_scores, warn_about_few_units
-    from asr_dro.scoring.profiles import score_profiles
+    from asr_dro.scoring.profiles import rules_of
     from asr_dro.scoring.scores import summarise
 
     config, material = _read(data_dir, decode_dir)
@@ -181,9 +181,15 @@ def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
         cells=material.cells,
     )
     task = config.task if material.has_accuracy else "asr"
-    intervals = intervals_of_scores(utterances, task=task, corpus=corpus)
+    profiles = rules_of(material)
+    intervals = intervals_of_scores(utterances, task=task, corpus=corpus, profiles=profiles)
     warn_about_few_units(intervals["unit"], str(decode_dir))
-    scores = {**summary, "intervals": intervals, "profiles": score_profiles(material), "made_from": made_from}
+    scores = {
+        **summary,
+        "intervals": intervals,
+        "profiles": {name: rule.score() for name, rule in profiles.items()},
+        "made_from": made_from,
+    }
     if config.task != "lid":
         _warn_about_empty(scores)
     (decode_dir / "scores.json").unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last

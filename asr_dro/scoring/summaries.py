@@ -51,8 +51,23 @@ def macro_over_corpora(rates: Mapping[str, Mapping[str, float | None]]) -> dict[
         rates: Error rate by language and corpus, None where there is none.
 
     Returns:
-        What :func:`summarise_values` gives for languages, then ``largest_gap`` (the largest distance of two corpora of
-        one language), ``largest_gap_language`` and ``by_language_and_corpus``.
+        What :func:`summarise_values` gives for languages, then what :func:`compare_corpora` gives.
+    """
+    means = {
+        language: mean(rate for rate in by_corpus.values() if rate is not None) for language, by_corpus in rates.items()
+    }
+    return {**summarise_values(means, key="language"), **compare_corpora(rates)}
+
+
+def compare_corpora(rates: Mapping[str, Mapping[str, float | None]]) -> dict[str, Any]:
+    """Compare the corpora of each language with each other.
+
+    Args:
+        rates: Error rate by language and corpus, None where there is none.
+
+    Returns:
+        ``largest_gap`` (the largest distance of two corpora of one language), ``largest_gap_language`` and
+        ``by_language_and_corpus``.
     """
     known = {
         language: [rate for rate in by_corpus.values() if rate is not None] for language, by_corpus in rates.items()
@@ -60,7 +75,6 @@ def macro_over_corpora(rates: Mapping[str, Mapping[str, float | None]]) -> dict[
     gaps = {language: max(values) - min(values) for language, values in sorted(known.items()) if values}
     widest = max(gaps, key=gaps.__getitem__) if gaps else None
     return {
-        **summarise_values({language: mean(values) for language, values in known.items()}, key="language"),
         "largest_gap": _of(gaps, widest),
         "largest_gap_language": widest,
         "by_language_and_corpus": {language: dict(sorted(rates[language].items())) for language in sorted(rates)},

@@ -8,9 +8,7 @@ resamples then miss the true value far more often than they should; how often is
 - **sd**: percentiles of the resampled variances, shifted down by twice their bias: once for the noise in the scores,
   once for that of the resampling. The bias is the mean of the resampled variances minus the variance of the scores;
 - **worst15**: percentiles, shifted by twice their bias in the same way, where there are more than 15 languages;
-- **worst**: the highest of the upper ends of all languages, and the highest of lower ends that hold at once for all
-  languages that may be the worst (in the manner of Chernozhukov, Lee and Rosen 2013, "Intersection bounds"). This holds
-  the true worst rate at least as often as it says, however many languages are near it; it is wide where many are.
+- **worst, best, range**: intersection bounds (``extremes.py``): the true value is inside at least as often as they say.
 """
 
 from __future__ import annotations
@@ -19,10 +17,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from asr_dro.scoring.extremes import Extremes
 from asr_dro.scoring.resampled_rates import (
     N_WORST,
-    expanded_tail,
-    freedom_of_mean,
+    freedom_of_sum,
     over_languages,
     percentiles,
     variances,
@@ -31,8 +29,6 @@ from asr_dro.scoring.resampling import Floats
 
 Interval = list[float]
 
-_MAY_BE_WORST = 0.99  # confidence with which a language is ruled out as the worst
-
 
 def intervals_over_languages(
     drawn: Floats,
@@ -40,6 +36,7 @@ def intervals_over_languages(
     freedom: Sequence[float],
     *,
     ends: Sequence[Interval | None],
+    spread: Floats | None = None,
     lowest_is_worst: bool,
     level: float,
 ) -> dict[str, Interval | None]:
@@ -50,15 +47,17 @@ def intervals_over_languages(
         observed: The rates, ``(G, 1)``.
         freedom: Degrees of freedom of each language.
         ends: Interval of each language.
+        spread: Variance of each language over the resamples, ``(G,)``, where it is known already.
         lowest_is_worst: Whether the worst language is that of the lowest rate, as for accuracies.
         level: Of the intervals.
 
     Returns:
-        ``mean sd worst worst15``; ``sd`` is missing for one language.
+        ``mean sd worst best range worst15``; ``sd`` is missing for one language.
     """
     resampled = over_languages(drawn, lowest_is_worst=lowest_is_worst)
     at_first = over_languages(observed, lowest_is_worst=lowest_is_worst)
-    of_mean = freedom_of_mean(drawn, freedom)
+    spread = variances(drawn) if spread is None else spread
+    of_mean = freedom_of_sum(spread, freedom)
     found = {"mean": _shifted(resampled["mean"], 0.0, level, of_mean)}
     if "sd" in resampled:
         squares = resampled["sd"] ** 2
@@ -66,50 +65,18 @@ def intervals_over_languages(
         found["sd"] = [float(np.sqrt(max(0.0, bound))) for bound in bounds]
     bias = np.nanmean(resampled["worst15"]) - at_first["worst15"][0] if len(drawn) > N_WORST else 0.0
     bounds = _shifted(resampled["worst15"], 2 * bias, level, of_mean)
+    if lowest_is_worst:  # shares of what is right: the extremes are those of what is wrong
+        drawn, observed = 1 - drawn, 1 - observed
+        ends = [end and [1 - end[1], 1 - end[0]] for end in ends]
+    extremes = Extremes(drawn, observed, freedom, ends=ends, spread=spread, level=level)
+    found["worst"], found["best"], found["range"] = extremes.highest(), extremes.lowest(), extremes.distance()
     most = 1.0 if lowest_is_worst else np.inf
-    found["worst15"] = [float(np.clip(bound, 0.0, most)) for bound in bounds]
-    found["worst"] = worst_interval(drawn, observed, freedom, ends=ends, lowest_is_worst=lowest_is_worst, level=level)
+    found["worst15"] = bounds
+    if lowest_is_worst:
+        found |= {name: [1 - bound for bound in reversed(found[name])] for name in ("worst", "best")}
+    for name in ("worst15", "worst", "best", "range"):
+        found[name] = [float(np.clip(bound, 0.0, most)) for bound in found[name]]
     return dict(found)
-
-
-def worst_interval(
-    drawn: Floats,
-    observed: Floats,
-    freedom: Sequence[float],
-    *,
-    ends: Sequence[Interval | None],
-    lowest_is_worst: bool,
-    level: float,
-) -> Interval:
-    """Return an interval that holds the true rate of the worst language, whichever it is.
-
-    Args:
-        drawn: Resampled rates, ``(G, B)``.
-        observed: The rates, ``(G, 1)``.
-        freedom: Degrees of freedom of each language.
-        ends: Interval of each language.
-        lowest_is_worst: As above.
-        level: Of the interval.
-
-    Returns:
-        ``[low, high]``.
-    """
-    sign = -1.0 if lowest_is_worst else 1.0  # from here on the worst is the highest
-    drawn, rates, errors = sign * drawn, sign * observed[:, 0], np.sqrt(variances(drawn))
-    # The truly worst language is one and the same each time: its own outer end holds, and this is not inside it.
-    outer = [rate if end is None else max(sign * bound for bound in end) for rate, end in zip(rates, ends, strict=True)]
-    upper = max(outer)
-    deviations = np.divide(drawn - rates[:, None], errors[:, None], out=np.zeros_like(drawn), where=errors[:, None] > 0)
-    if np.isnan(deviations).any():
-        deviations = np.nan_to_num(deviations, nan=-np.inf)
-    wide = np.quantile(deviations.max(axis=0), _MAY_BE_WORST)
-    candidates = rates + wide * errors >= (rates - wide * errors).max()
-    of_candidates = freedom_of_mean(drawn[candidates], np.array(freedom)[candidates].tolist())
-    tail = expanded_tail((1 - level) / 2, of_candidates)
-    factor = np.quantile(deviations[candidates].max(axis=0), 1 - tail)
-    lower = float((rates - factor * errors)[candidates].max())
-    bounds = sorted((float(sign * lower), float(sign * upper)))
-    return [max(0.0, bounds[0]), bounds[1]]
 
 
 def _shifted(values: Floats, shift: float, level: float, freedom: float) -> Interval:

@@ -29,6 +29,8 @@ from asr_dro.errors import run_main  # noqa: E402
 from asr_dro.fileio import write_json  # noqa: E402
 from asr_dro.scoring.bootstrap import BootstrapSettings, bootstrap_intervals  # noqa: E402
 from asr_dro.scoring.comparison import two_sided_p  # noqa: E402
+from asr_dro.scoring.corpus_rates import CorpusRates  # noqa: E402
+from asr_dro.scoring.measures import intervals_of_measure  # noqa: E402
 from asr_dro.scoring.outcomes import Ints, Outcomes  # noqa: E402
 from asr_dro.scoring.resampled_rates import over_languages, percentiles, rates_of, rates_of_systems  # noqa: E402
 from asr_dro.scoring.resampling import Resampler, make_strata  # noqa: E402
@@ -135,8 +137,13 @@ LANGUAGES: dict[str, Sequence[float]] = {
 
 def numbers(rates: Floats) -> dict[str, float]:
     """Return the true numbers over languages."""
-    found = over_languages(rates[:, None])
-    return {name: float(values[0]) for name, values in found.items()}
+    return {name: float(values[0]) for name, values in resampled_numbers(rates[:, None]).items()}
+
+
+def resampled_numbers(drawn: Floats) -> dict[str, Floats]:
+    """Return the numbers over languages of each resample."""
+    best, worst = drawn.min(axis=0), drawn.max(axis=0)
+    return {**over_languages(drawn), "best": best, "range": worst - best}
 
 
 def of_numbers_over_languages(simulations: int, seed: int) -> list[dict[str, Any]]:
@@ -155,12 +162,41 @@ def of_numbers_over_languages(simulations: int, seed: int) -> list[dict[str, Any
             ours = intervals_over_languages(
                 drawn, observed, freedom, ends=percentiles(drawn, LEVEL, freedom), lowest_is_worst=False, level=LEVEL
             )
-            for key, values in over_languages(drawn).items():
+            for key, values in resampled_numbers(drawn).items():
                 held[key, "ours"].append(ours[key])
                 held[key, "percentiles"].append(percentiles(values[None], LEVEL)[0])
         for (key, kind), intervals in held.items():
             row = {"languages": name, "number": key, "intervals": kind}
             rows.append({**row, **share_inside(intervals, truths[key])})
+    return rows
+
+
+GAPS: dict[str, Sequence[float]] = {
+    "20, one clearly largest": [*np.linspace(0.0, 0.06, 19), 0.2],
+    "20, evenly spread": list(np.linspace(0.0, 0.1, 20)),
+    "20, none": [0.0] * 20,
+}
+
+
+def of_gaps_between_corpora(simulations: int, seed: int) -> list[dict[str, Any]]:
+    """Languages with two corpora of 100 utterances each: the largest gap, and plain percentiles of it."""
+    rng = np.random.default_rng([seed, 13])
+    rows = []
+    for name, gaps in GAPS.items():
+        rates = [rate for gap in gaps for rate in (0.2 - gap / 2, 0.2 + gap / 2)]
+        pairs = [(f"l{number:02}", corpus) for number in range(len(gaps)) for corpus in "ab"]
+        ours, plain = [], []
+        for simulation in range(simulations):
+            outcomes, columns = draw(Design(rates, 100), rng)
+            strata = make_strata(outcomes, columns, "utterance")
+            drawn, observed = (
+                CorpusRates(pairs, rates_of(sums[:, 0], sums[:, 1]), strata.freedom_of_strata()).differences()
+                for sums in (Resampler(RESAMPLES, simulation).sums(strata), strata.totals())
+            )
+            ours.append(intervals_of_measure(drawn, observed, LEVEL)["worst"])
+            plain.append(percentiles(drawn.rates.max(axis=0)[None], LEVEL)[0] or [])
+        for kind, intervals in (("ours", ours), ("percentiles", plain)):
+            rows.append({"languages": name, "intervals": kind, **share_inside(intervals, max(gaps))})
     return rows
 
 
@@ -170,7 +206,8 @@ def of_differences_over_languages(simulations: int, seed: int) -> list[dict[str,
     rates = np.array(LANGUAGES["20, evenly spread"])
     rows = []
     for name, factors in (("B as A", np.ones(20)), ("B more even", np.linspace(1.2, 0.7, 20))):
-        truths = {key: value - numbers(rates)[key] for key, value in numbers(rates * factors).items()}
+        of_a, of_b = (over_languages(true[:, None]) for true in (rates, rates * factors))
+        truths = {key: float(of_b[key][0] - of_a[key][0]) for key in of_a}
         held: dict[str, list[Any]] = {key: [] for key in truths}
         for simulation in range(simulations):
             outcomes, columns = draw(Design(list(rates), 100), rng, systems=2)
@@ -257,6 +294,7 @@ def main() -> None:
         for name, measure in (
             ("one_language", of_one_language),
             ("over_languages", of_numbers_over_languages),
+            ("gaps_between_corpora", of_gaps_between_corpora),
             ("differences", of_differences),
             ("differences_over_languages", of_differences_over_languages),
             ("seeds", of_seeds),

@@ -84,13 +84,14 @@ def computations(data: Path, experiment: Path) -> dict[str, Callable[[], object]
     from asr_dro.scoring.bootstrap import intervals_of_scores
     from asr_dro.scoring.hypotheses import split_language_tag
     from asr_dro.scoring.material import Material
-    from asr_dro.scoring.profiles import PROFILES, score_profiles
+    from asr_dro.scoring.profiles import PROFILES, rules_of, score_profiles
     from asr_dro.scoring.scores import score_utterances, summarise
 
     references = read_data_dir(data / "test")
     lines = read_two_columns(experiment / "decode_greedy" / "test" / "text")
     hypotheses = {name: split_language_tag(line) for name, line in lines.items()}
     scored = score_utterances(references, hypotheses)
+    rules_of_all = rules_of(Material(scored, lines))
     pairs = [(one.reference, one.hypothesis.text) for one in scored]
     pairs_of_words = [(reference.split(), hypothesis.split()) for reference, hypothesis in pairs]
 
@@ -103,8 +104,9 @@ def computations(data: Path, experiment: Path) -> dict[str, Callable[[], object]
     def all_of_it() -> None:
         again = score_utterances(references, hypotheses)
         summarise(again)
-        intervals_of_scores(again)
-        score_profiles(Material(again, lines))
+        rules = rules_of(Material(again, lines))
+        intervals_of_scores(again, profiles=rules)
+        {name: rule.score() for name, rule in rules.items()}
 
     found: dict[str, Callable[[], object]] = {
         "computed": all_of_it,
@@ -112,6 +114,7 @@ def computations(data: Path, experiment: Path) -> dict[str, Callable[[], object]
         "counting": lambda: score_utterances(references, hypotheses),
         "summary": lambda: summarise(scored),
         "intervals": lambda: intervals_of_scores(scored),
+        "intervals of profiles too": lambda: intervals_of_scores(scored, profiles=rules_of_all),
     }
     return found | {
         f"profile {name}": (lambda name=name: score_profiles(Material(scored, lines), [name])) for name in PROFILES
