@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,11 @@ class Script:
 
     def ended(self) -> tuple[int, str]:
         """Wait for its end; return its status, and what was done."""
-        _, self.messages = self.process.communicate(timeout=30)
+        try:
+            _, self.messages = self.process.communicate(timeout=30)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # what a script that is wrong has left
         said = self.folder / "said"
         return self.process.returncode, said.read_text() if said.exists() else ""
 
