@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from asr_dro.config_values import is_number
 from asr_dro.errors import UserError
@@ -56,14 +57,17 @@ def usable_attention(wanted: str) -> str:
     return wanted
 
 
-def load_folder(network: Any, folder: Path, config: Any, *, dispensable: Collection[str] = ()) -> Any:
+def load_folder(
+    network: Any, folder: Path, config: Any, *, dispensable: Mapping[str, Callable[[Tensor], object]] | None = None
+) -> Any:
     """Load a network from a folder, in training mode and fp32.
 
     Args:
         network: Its class in transformers.
         folder: Folder with weights.
         config: What the network looks like, with its options; ``_attn_implementation`` is one of ``ATTENTION``.
-        dispensable: Tensors that the folder may lack; they begin at random then.
+        dispensable: Parameters that the folder may lack, and what fills them then: transformers leaves some of them
+            as the memory was.
 
     Raises:
         UserError: If other tensors are missing, or some are of another shape than described.
@@ -79,9 +83,12 @@ def load_folder(network: Any, folder: Path, config: Any, *, dispensable: Collect
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"{folder} cannot be loaded: {error}") from error
-    missing, wrong = sorted(set(report["missing_keys"]) - {*dispensable}), sorted(map(str, report["mismatched_keys"]))
+    lacking, fillers = set(report["missing_keys"]), dispensable or {}
+    missing, wrong = sorted(lacking - fillers.keys()), sorted(map(str, report["mismatched_keys"]))
     if missing or wrong:
         problems = [f"missing: {', '.join(missing)}"] if missing else []
         problems += [f"of another shape: {', '.join(wrong)}"] if wrong else []
         raise UserError(f"{folder}: weights do not fit config.json; {'; '.join(problems)}")
+    for name in lacking & fillers.keys():
+        fillers[name](model.get_parameter(name))
     return model.train()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from asr_dro.encoders.networks import load_folder, usable_attention
@@ -112,8 +113,8 @@ def build_network(
         return Wav2Vec2Model(config)
     network: Wav2Vec2Model
     if checkpoint.is_dir():
-        # Networks that were never trained with masks have no embedding of them.
-        network = load_folder(Wav2Vec2Model, checkpoint, config, dispensable={"masked_spec_embed"})
+        # Networks that were never trained with masks have no embedding of them; new ones begin like this.
+        network = load_folder(Wav2Vec2Model, checkpoint, config, dispensable={"masked_spec_embed": nn.init.uniform_})
         return network
     from asr_dro.encoders.fairseq_checkpoint import read_fairseq_checkpoint
     from asr_dro.encoders.fairseq_wav2vec2 import to_transformers

@@ -238,6 +238,23 @@ def test_no_checkpoint_and_no_description_is_refused() -> None:
         Wav2Vec2Encoder()
 
 
+def test_a_network_that_was_never_masked_learns_its_vector_for_masked_frames(
+    tiny_wav2vec2: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny_wav2vec2 / "xlsr", tmp_path / "unmasked"))
+    state = load_file(folder / "model.safetensors")
+    del state["wav2vec2.masked_spec_embed"]
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    model = encoder(folder, time_mask={"probability": 0.5}).train()
+    begun = model.model.masked_spec_embed.detach()
+    assert begun.min() >= 0 and begun.max() <= 1 and begun.unique().numel() > 1
+    output, _, _ = model(noise(2), torch.tensor([16_000, 16_000]))
+    output.sum().backward()
+    assert output.isfinite().all() and model.model.masked_spec_embed.grad.abs().sum() > 0
+
+
 def test_weights_that_do_not_fit_are_refused_with_names(tiny_wav2vec2: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
