@@ -131,8 +131,8 @@ def make_strata(outcomes: Outcomes, values: Ints, unit: str = "auto") -> Strata:
     name = np.where(by_speaker[stratum], speaker, len(speakers) + np.arange(n_utterances))
     units, unit_of_utterance = np.unique(stratum * (len(speakers) + n_utterances) + name, return_inverse=True)
     stratum_of_unit = units // max(1, len(speakers) + n_utterances)
-    sums = np.zeros((len(units), values.shape[1]), dtype=np.int64)
-    np.add.at(sums, unit_of_utterance, values)
+    columns = [np.bincount(unit_of_utterance, column, len(units)) for column in values.T]  # exact below 2^53
+    sums = np.stack(columns, axis=1).astype(np.int64)
     order = np.lexsort((*sums.T, stratum_of_unit))
     bounds = np.searchsorted(stratum_of_unit[order], np.arange(1, len(strata)))
     parts = np.split(sums[order], bounds) if strata else []
