@@ -13,7 +13,7 @@ _GAP = "  "
 _LEAST = 16  # characters that a text column keeps before a column is left out
 _LEAST_NAME = 28  # of an experiment, which is shown where nothing else tells rows apart
 _SHRINKING = frozenset({"Model", "Objective", "Settings", "Experiment", "Which", "System", "Setting"})
-_MARKS = frozenset({"Note", "Source", "Ref"})  # columns that hold the numbers of notes
+_MARKS = frozenset({"Note", "Ref"})  # columns that hold the numbers of notes
 _LAST = "…"
 
 
@@ -40,7 +40,7 @@ def text_width(text: str) -> int:
 
 
 def _format(table: Table, width: int | None) -> str:
-    """Lay out one table; its last column, where it is text, is broken over lines."""
+    """Lay out one table with its title above and its notes below."""
     columns, rows = list(table.columns), [list(row) for row in table.rows]
     widths = _widths(columns, rows)
     if width is not None:
@@ -98,8 +98,7 @@ def _shrinkable(columns: Sequence[Column]) -> list[int]:
     return [
         index
         for index, column in enumerate(columns)
-        if column.head in _SHRINKING
-        or (index == last and not column.is_number and column.head not in {"Note", "Source"})
+        if column.head in _SHRINKING or (index == last and not column.is_number and column.head not in _MARKS)
     ]
 
 

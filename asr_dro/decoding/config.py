@@ -9,9 +9,10 @@ from typing import Any
 
 from asr_dro.config import load_yaml
 from asr_dro.config_values import is_count, is_number, take_fields
+from asr_dro.decoding.search import MODULES
 from asr_dro.errors import UserError
 
-SEARCHES = ("greedy", "beam", "attention", "joint")
+SEARCHES = tuple(MODULES)
 LANGUAGES = ("recognised", "given")
 LANGUAGE_IN_PATH = "{language}"  # in the paths of lm and word_list
 _KEYS_OF = {  # keys that only some searches have

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:  # what a configuration may say is known without torch
+    from torch import Tensor
 
-if TYPE_CHECKING:
     from asr_dro.decoding.config import DecodeConfig
     from asr_dro.decoding.frame_times import Token
 
@@ -77,8 +77,8 @@ class Search(Protocol):
         ...
 
 
-# Module of each search; it has ``build(setup: SearchSetup) -> Search``.
-SEARCHES: Mapping[str, str] = {
+# Module of each search by the name in the configuration; it has ``build(setup: SearchSetup) -> Search``.
+MODULES: Mapping[str, str] = {
     "greedy": "asr_dro.decoding.greedy_search",
     "beam": "asr_dro.decoding.beam_search",
     "attention": "asr_dro.decoding.label_search",
@@ -92,5 +92,5 @@ def build_search(setup: SearchSetup) -> Search:
     Raises:
         UserError: If it does not go with the model, or a file that it needs is missing or wrong.
     """
-    search: Search = importlib.import_module(SEARCHES[setup.config.search]).build(setup)
+    search: Search = importlib.import_module(MODULES[setup.config.search]).build(setup)
     return search

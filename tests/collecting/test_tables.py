@@ -116,6 +116,12 @@ def test_any_texts_fit_any_width(rows: list[list[str]], width: int) -> None:
     assert max(text_width(line) for line in text.split("\n")) <= width
 
 
+def test_numbers_of_notes_are_never_cut() -> None:
+    for head in ("Note", "Ref"):
+        table = Table("t", [Column("System"), Column(head)], [[Cell("seven"), Cell("1234567")]])
+        assert "1234567" in format_terminal([table], width=14).splitlines()[-1]
+
+
 def test_width_of_marks_and_wide_characters() -> None:
     assert text_width(unicodedata.normalize("NFD", "é")) == 1
     assert text_width("语a") == 3
