@@ -64,6 +64,9 @@ def test_files_of_a_scored_split(folders: tuple[Path, Path]) -> None:
     scores = json.loads((out / "scores.json").read_text(encoding="utf-8"))
     assert scores == result.scores
     assert scores["cer"]["by_language"] == {"fin": 7 / 18, "spa": 1 / 11}
+    low, high = scores["intervals"]["profiles"]["ml_superb"]["all"]["cer"]
+    assert low < scores["profiles"]["ml_superb"]["all"]["cer"] < high
+    assert scores["intervals"]["cer"]["best"][0] <= scores["cer"]["best"]
     table = {row["language"]: row for row in read_tsv(out / "scores.tsv")}
     assert list(table) == ["fin", "spa", "mean", "sd", "worst", "micro", "best", "worst15"]
     assert float(table["mean"]["cer"]) == scores["cer"]["mean"]
