@@ -124,7 +124,8 @@ class Extremes:
     @functools.cached_property
     def _below(self) -> _Side:
         rates, drawn = _to_scale(self._rates), _to_scale(self._drawn)
-        return self._side(-rates, rates[:, None] - drawn, variances(drawn))
+        spread = variances(drawn)
+        return self._side(-rates, np.subtract(rates[:, None], drawn, out=drawn), spread)
 
     def _side(self, rates: Floats, deviations: Floats, spread: Floats) -> _Side:
         errors = np.sqrt(spread)
@@ -138,7 +139,9 @@ class Extremes:
 
 def _to_scale(rates: Floats) -> Floats:
     """Take the eighth root: nearly the logarithm, but 0 stays what it is."""
-    found: Floats = np.sqrt(np.sqrt(np.sqrt(rates)))
+    found: Floats = np.sqrt(rates)
+    for _ in range(2):
+        np.sqrt(found, out=found)  # in place: new memory costs as much as the roots
     return found
 
 

@@ -53,8 +53,12 @@ def sums_by(labels: Sequence[Hashable], sums: Floats, names: Sequence[Hashable])
 
 def rates_of(numerators: Floats, denominators: Floats) -> Floats:
     """Divide; ``nan`` where the denominator is 0."""
+    has_rate = denominators > 0
+    if has_rate.all():
+        found: Floats = numerators / denominators
+        return found
     rates = np.full(numerators.shape, np.nan)
-    np.divide(numerators, denominators, out=rates, where=denominators > 0)
+    np.divide(numerators, denominators, out=rates, where=has_rate)
     return rates
 
 

@@ -177,7 +177,9 @@ class Resampler:
                 large += [(index, held[start : start + BLOCK]) for start in range(0, len(held), BLOCK)]
         order = np.random.default_rng([self._seed, 1])
         for size, blocks in sorted(by_size.items()):
-            _add_blocks(sums, draws, blocks, counts=self._table.exact(size), order=order)
+            counts = self._table.exact(size)
+            for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
+                _add_blocks(sums, draws, blocks[start : start + _BLOCKS_AT_ONCE], counts=counts, order=order)
         large.sort(key=lambda block: len(block[1]))  # stable: equal sizes stay in the order of strata
         counts = self._table.poisson(len(large[-1][1]) if large else 0)
         for start in range(0, len(large), _BLOCKS_AT_ONCE):
