@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from asr_dro.errors import UserError, run_main
+from asr_dro.experiment import DECODE_PREFIX, SCORES
 from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     from asr_dro.analysis.state import MARKER, OUTPUTS, find_split, fingerprint  # --help must not wait for it
     from asr_dro.data.done import is_made_from, mark_made_from
 
-    decode_dir = args.exp / f"decode_{args.decode}"
+    decode_dir = args.exp / f"{DECODE_PREFIX}{args.decode}"
     split = find_split(decode_dir, args.split)
     marker, outputs = decode_dir / split / MARKER, [decode_dir / split / name for name in OUTPUTS]
     made_from = {"inputs": fingerprint(args.data, args.exp, decode_dir, split)}
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     from asr_dro.analysis.text import format_analysis
     from asr_dro.scoring.files import read_scores
 
-    scores = read_scores(decode_dir / split / "scores.json") or {}
+    scores = read_scores(decode_dir / split / SCORES) or {}
     known = sorted(scores.get("counts", {}).get("by_language", {}))
     if unknown := [language for language in args.language or [] if known and language not in known]:
         raise UserError(f"--language {' '.join(unknown)}: not in {split}; it has {' '.join(known)}")

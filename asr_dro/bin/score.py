@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from asr_dro.errors import UserError, run_main
+from asr_dro.experiment import DECODE_PREFIX
 from asr_dro.help_format import HelpFormatter
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         raise UserError(
             f"--profile {' '.join(unknown)}: there is no such profile; there are {', '.join(PROFILE_NAMES)}"
         )
-    decode_dir = args.exp / f"decode_{args.decode}"
+    decode_dir = args.exp / f"{DECODE_PREFIX}{args.decode}"
     results = score_all(args.data, decode_dir)
     if not any(result.is_new for result in results):
         logger.info("already scored from the same inputs: %s", decode_dir)

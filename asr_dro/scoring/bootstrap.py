@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 from asr_dro.scoring.measures import OVER_LANGUAGES, Measure, intervals_of_measure
-from asr_dro.scoring.outcomes import METRICS, Outcomes, named, outcomes_of
+from asr_dro.scoring.outcomes import METRICS, Outcomes, outcomes_of
 from asr_dro.scoring.profile_intervals import Draws, intervals_of_profile, with_profiles
 from asr_dro.scoring.resampled_rates import grouped_sums, percentiles, rates_of
 from asr_dro.scoring.resampling import (
@@ -167,7 +167,7 @@ def warn_about_few_units(units: Mapping[str, Any], where: str) -> None:
             where,
             FEW_UNITS,
             " or ".join(f"{kind}s" for kind in kinds),
-            named(few),
+            first_of(sorted(few)),
         )
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 from asr_dro.scoring.bootstrap import BootstrapSettings
-from asr_dro.scoring.outcomes import METRICS, Ints, Outcomes, named, outcomes_of, read_outcomes
+from asr_dro.scoring.outcomes import METRICS, Ints, Outcomes, outcomes_of, read_outcomes
 from asr_dro.scoring.resampled_rates import SUMMARIES, freedom_of_mean, percentiles, rates_of_systems, widened_p
 from asr_dro.scoring.resampling import LANGUAGE, Floats, Resampler, Strata, make_strata
 
@@ -272,7 +272,7 @@ def _mismatches(a: Outcomes, b: Outcomes, names: tuple[str, str]) -> list[str]:
     of_a = dict(zip(a.utt_ids, zip(a.references, a.languages, a.speakers, strict=True), strict=True))
     of_b = dict(zip(b.utt_ids, zip(b.references, b.languages, b.speakers, strict=True), strict=True))
     problems = [
-        f"{len(missing)} utterances are in {there} and not in {here}: {named(missing)}"
+        f"{len(missing)} utterances are in {there} and not in {here}: {first_of(sorted(missing))}"
         for missing, here, there in (
             (of_a.keys() - of_b.keys(), names[1], names[0]),
             (of_b.keys() - of_a.keys(), names[0], names[1]),
@@ -281,7 +281,6 @@ def _mismatches(a: Outcomes, b: Outcomes, names: tuple[str, str]) -> list[str]:
     ]
     for place, what in enumerate(("references", "languages", "speakers")):
         if differing := [utt for utt in of_a.keys() & of_b.keys() if of_a[utt][place] != of_b[utt][place]]:
-            problems.append(
-                f"{len(differing)} utterances have other {what} in {names[0]} than in {names[1]}: {named(differing)}"
-            )
+            some = first_of(sorted(differing))
+            problems.append(f"{len(differing)} utterances have other {what} in {names[0]} than in {names[1]}: {some}")
     return problems

@@ -7,10 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 from asr_dro.scoring.error_rate import canonical
-
-N_NAMED = 5  # how many utterances a message names before it says "and N more"
 
 # The tag is a token of its own, at the very start: "[fin] hyvää". Anything like it further on is text, and is scored.
 # "[]" says that no language was recognised; it is written where the text itself begins with something like a tag.
@@ -84,14 +82,8 @@ def check_one_to_one(references: Iterable[str], hypotheses: Iterable[str], *, wh
     expected, found = set(expected_list), set(found_list)
     problems = []
     if missing := sorted(expected - found):
-        problems.append(f"{len(missing)} of {len(expected)} utterances have no hypothesis: {_some(missing)}")
+        problems.append(f"{len(missing)} of {len(expected)} utterances have no hypothesis: {first_of(missing)}")
     if surplus := sorted(found - expected):
-        problems.append(f"{len(surplus)} hypotheses have no reference: {_some(surplus)}")
+        problems.append(f"{len(surplus)} hypotheses have no reference: {first_of(surplus)}")
     if problems:
         raise UserError(f"{where}: {'; '.join(problems)}. Decode this split again (stage 5) from the same data.")
-
-
-def _some(names: list[str]) -> str:
-    """Name the first few of a list."""
-    more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-    return ", ".join(names[:N_NAMED]) + more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
+from asr_dro.experiment import UTTERANCES
 from asr_dro.scoring.files import iterate_tsv
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def read_outcomes(path: Path) -> Outcomes:
     Raises:
         UserError: If the file or one of its columns is missing, a count is no number, or an utterance is there twice.
     """
-    path = path / "utterances.tsv" if path.is_dir() else path
+    path = path / UTTERANCES if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path}: no such file; score this split first (stage 6)")
     rows = list(iterate_tsv(path, _COLUMNS))
@@ -107,7 +108,7 @@ def read_outcomes(path: Path) -> Outcomes:
     numbers = numbers.reshape(-1, len(_COUNTS))
     utt_ids = [row["utt_id"] for row in rows]
     if twice := [utt for utt, times in Counter(utt_ids).items() if times > 1]:
-        raise UserError(f"{path}: {len(twice)} utterances are there more than once: {named(twice)}")
+        raise UserError(f"{path}: {len(twice)} utterances are there more than once: {first_of(sorted(twice))}")
     right = np.array([row["hypothesis_language"] == row["language"] for row in rows], dtype=np.int64)
     counts = (numbers[:, 1:4].sum(1), numbers[:, 0], numbers[:, 5:8].sum(1), numbers[:, 4], right, np.ones_like(right))
     return Outcomes(
@@ -120,10 +121,3 @@ def read_outcomes(path: Path) -> Outcomes:
         counts=np.stack(counts, axis=1),
         is_tagged=any(row["hypothesis_language"] for row in rows),
     )
-
-
-def named(utterances: Iterable[str], most: int = 5) -> str:
-    """List the first names in alphabetical order and say how many more there are."""
-    names = sorted(utterances)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return " ".join(names[:most]) + more

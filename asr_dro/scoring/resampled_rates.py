@@ -12,7 +12,6 @@ import numpy as np
 from asr_dro.scoring.resampling import LANGUAGE, Floats, Strata
 from asr_dro.scoring.student_t import NORMAL, t_cdf, t_quantile
 
-_NORMAL = 1e9  # degrees of freedom from which t is the normal distribution, to the last digit
 N_WORST = 15  # languages in the mean of the worst, as in the ML-SUPERB 2.0 challenge
 SUMMARIES = ("mean", "sd", "worst", "worst15", "micro")  # what is compared of two systems
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from asr_dro.data.config import FILE_NAME as DATA_CONFIG
 from asr_dro.data.data_dir import files_of, read_two_columns
 from asr_dro.errors import UserError
+from asr_dro.experiment import SCORES, UTTERANCES
 from asr_dro.fileio import write_json
 from asr_dro.fingerprint import content_fingerprint
 from asr_dro.scoring.files import GIVEN, RECOGNISED, read_scores, write_scores_table, write_trn, write_utterances
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VERSION = "7"  # raise it when the same inputs would give other outputs
-OUTPUTS = ("hyp.trn", "ref.trn", "utterances.tsv", "scores.tsv", "scores.json")
+OUTPUTS = ("hyp.trn", "ref.trn", UTTERANCES, "scores.tsv", SCORES)
 FIRST_SPLITS = ("dev", "test")  # shown in this order, before any other
 
 
@@ -109,12 +110,12 @@ def score_split(data_dir: Path, decode_dir: Path) -> SplitScores:
         Its scores.
     """
     made_from = input_fingerprint(data_dir, decode_dir)
-    scores = read_scores(decode_dir / "scores.json")
+    scores = read_scores(decode_dir / SCORES)
     if scores and scores.get("made_from") == made_from and all((decode_dir / name).exists() for name in OUTPUTS):
         return SplitScores(decode_dir.name, scores, is_new=False)
     with _without_collector():
         scores = _write(data_dir, decode_dir, made_from)
-    logger.info("scored %d utterances of %s -> %s", scores["n_utterances"], data_dir, decode_dir / "scores.json")
+    logger.info("scored %d utterances of %s -> %s", scores["n_utterances"], data_dir, decode_dir / SCORES)
     return SplitScores(decode_dir.name, scores, is_new=True)
 
 
@@ -192,12 +193,12 @@ def _write(data_dir: Path, decode_dir: Path, made_from: str) -> dict[str, Any]:
     }
     if config.task != "lid":
         _warn_about_empty(scores)
-    (decode_dir / "scores.json").unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last
+    (decode_dir / SCORES).unlink(missing_ok=True)  # the mark of a finished scoring goes first, comes last
     write_trn(decode_dir / "ref.trn", ((item.source.utt_id, item.reference) for item in utterances))
     write_trn(decode_dir / "hyp.trn", ((item.source.utt_id, item.hypothesis.text) for item in utterances))
-    write_utterances(decode_dir / "utterances.tsv", utterances)
+    write_utterances(decode_dir / UTTERANCES, utterances)
     write_scores_table(decode_dir / "scores.tsv", scores)
-    write_json(decode_dir / "scores.json", scores)
+    write_json(decode_dir / SCORES, scores)
     return scores
 
 

@@ -12,7 +12,7 @@ def test_all_mistakes_are_named_at_once() -> None:
     values = {
         "text": "simple",
         "tokens": {"type": "words", "vocabulary": 5, "min_count": 0, "temperature": 1.5},
-        "taks": "asr",
+        "tsak": "asr",
         "audio": ["keep"],
         "group": [],
         "label_repairs": {"a": 1},
@@ -24,7 +24,7 @@ def test_all_mistakes_are_named_at_once() -> None:
     said = str(error.value).splitlines()
     assert said[0] == "mine.yaml:"
     for part in (
-        "taks is not a key; did you mean task?",
+        "tsak is not a key; did you mean task?",
         "tokens.vocabulary is not a key; did you mean vocabulary_size?",
         "text is 'simple'; allowed: basic, ",
         "audio is ['keep']; allowed: convert, pack, keep",

@@ -185,7 +185,7 @@ def test_other_utterances_references_and_languages_are_named_together() -> None:
     with pytest.raises(UserError) as error:
         compare_systems(scored(A), other)
     for part in (
-        "2 utterances are in system A and not in system B: u001 u002",
+        "2 utterances are in system A and not in system B: u001, u002",
         "1 utterances are in system B and not in system A: u900",
         f"1 utterances have other references in system A than in system B: {other[5].source.utt_id}",
         "1 utterances have other languages in system A than in system B: u005",
@@ -226,7 +226,7 @@ def test_damaged_files(tmp_path: Path) -> None:
         compare_systems(tmp_path, tmp_path)
     path = tmp_path / "utterances.tsv"
     write_utterances(path, scored([*A, A[7], A[9]]))
-    with pytest.raises(UserError, match="2 utterances are there more than once: u007 u009"):
+    with pytest.raises(UserError, match="2 utterances are there more than once: u007, u009"):
         read_outcomes(path)
     write_utterances(path, scored(A))
     lines = path.read_text(encoding="utf-8").split("\n")
