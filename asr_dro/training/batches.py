@@ -15,7 +15,7 @@ from asr_dro.batching import Batch, shard
 from asr_dro.data.audio_reading import UnreadableUtterances
 from asr_dro.data.packed_columns import Ints
 from asr_dro.training.dataset import Collate, Draw, SpeechDataset
-from asr_dro.training.interruption import ignore_in_worker
+from asr_dro.training.interruption import heed_parent_only, held_back
 from asr_dro.training.processes import rank_and_world
 
 Plan = Callable[[int], Sequence[Batch]]
@@ -46,7 +46,9 @@ class LoadedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[tuple[list[str], dict[str, Any]]]:
-        for (utt_ids, tensors, failures), batch in zip(self.loader, self.batches, strict=True):
+        with held_back():  # here its processes begin, and one that is just beginning would die of a signal
+            loaded = iter(self.loader)
+        for (utt_ids, tensors, failures), batch in zip(loaded, self.batches, strict=True):
             empty = self.is_empty(batch)
             if failures and not empty:
                 self.unreadable.add(failures)
@@ -158,7 +160,7 @@ class BatchFactory(AbsIterFactory):  # type: ignore[misc]  # ESPnet has no type 
 def start_worker(_worker: int) -> None:
     """Prepare a process that reads audio."""
     torch.set_num_threads(1)
-    ignore_in_worker()
+    heed_parent_only()
     # The MP3 decoder writes to the terminal about damaged files; what matters of it is in the reason we log.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)

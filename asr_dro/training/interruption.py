@@ -6,6 +6,7 @@ Slurm asks with SIGTERM when it preempts a job, and with SIGUSR1 ahead of a time
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -80,10 +81,30 @@ class Interruption:
         return self.received.name if self.received else "a signal to another process"
 
 
-def ignore_in_worker() -> None:
-    """Let a process that reads audio live on: signals go to whole groups of processes, and the training needs it."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let ``SIGNALS`` wait for the end of the block; a process that begins within holds them back for good."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def heed_parent_only() -> None:
+    """Let a process that reads audio live on when a signal reaches the whole group, for the training still needs it.
+
+    Its parent ends it with the same signal, when it has failed for instance: whoever ignores that one, too, is waited
+    for without end.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    threading.Thread(target=_end_when_asked_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_when_asked_by(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 CURRENT = Interruption()  # of this process

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
+from asr_dro.batching import Batch
+from asr_dro.data.audio_reading import UnreadableUtterances
 from asr_dro.errors import EXIT_TRY_AGAIN
 from asr_dro.experiment import CHECKPOINTS, EPOCHS, GROUP_UPDATES, LAST_CHECKPOINT, LOCK, MODEL
 from asr_dro.training import checkpoints, evaluation, trainer
+from asr_dro.training.batches import LoadedBatches, start_worker
 from asr_dro.training.interruption import Interruption, TrainingInterrupted
 from asr_dro.training.processes import rank_and_world
 from asr_dro.training.run import train
@@ -24,6 +31,7 @@ from asr_dro.training.trainer import TrainingRun
 from tests.shell_sandbox import ROOT
 from tests.training.runs import assert_same_training, train_together, write_run
 
+UTTERANCES: Any = [(["utterance"], {}, {})] * 3  # as a loader gives them
 MORE = "--save_every_updates 0 --use_tensorboard false"
 
 
@@ -177,6 +185,44 @@ def test_a_group_of_processes_survives_its_signal_until_the_checkpoint_is_writte
     record = json.loads(failure.read_text())
     assert (record["stage"], record["status"]) == ("4", EXIT_TRY_AGAIN)
     assert "SIGTERM" in record["error"]
+
+
+def prepare_slowly(worker: int) -> None:
+    time.sleep(0.6)
+    start_worker(worker)
+
+
+def signal_children(number: signal.Signals) -> None:
+    """Send a signal to all child processes, by another process than their parent."""
+    pids = [str(child.pid) for child in multiprocessing.active_children()]
+    assert pids
+    subprocess.run(["kill", f"-{number.name[3:]}", *pids], check=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_reader_outlives_signals_to_the_group_from_its_first_moment(number: signal.Signals) -> None:
+    loader = DataLoader(UTTERANCES, None, num_workers=1, worker_init_fn=prepare_slowly)
+    plan = [Batch(np.array([0]), 1.0, 0)] * 3
+    batches = LoadedBatches(loader, plan, UnreadableUtterances("train", consequence="none"))
+    at_first = threading.Timer(0.2, signal_children, [number])
+    at_first.start()
+    found = iter(batches)
+    assert next(found)[0] == ["utterance"]
+    signal_children(number)
+    assert len(list(found)) == 2
+    at_first.join()
+
+
+def test_a_reader_ends_when_its_parent_asks() -> None:
+    """A training with an error, or one whose reader was killed for want of memory, once waited for others for ever."""
+    found = iter(DataLoader(UTTERANCES, None, num_workers=1, worker_init_fn=start_worker))
+    next(found)
+    (reader,) = multiprocessing.active_children()
+    reader.terminate()
+    reader.join(timeout=10)
+    status = reader.exitcode
+    reader.kill()  # or else, not having ended, it is waited for here too
+    assert status == 0
 
 
 def test_outside_of_a_training_the_signals_are_as_before() -> None:
