@@ -82,12 +82,17 @@ def _run_listening(element: Element, signals: _Listening) -> int:
     status = _run(command, failure, signals)
     if status == 0:
         state.write("done", status=0)
-    elif signals.first is not None:
+    elif stopped_by := signals.first or _signal_behind(status):
         status = EXIT_TRY_AGAIN
-        state.write("interrupted", status=status, error=f"stopped by {signals.first.name}")
+        state.write("interrupted", status=status, error=f"stopped by {stopped_by.name}")
     else:
         state.write("failed", status=status, error=_last_error(failures) or f"exit status {status}")
     return status
+
+
+def _signal_behind(status: int) -> signal.Signals | None:
+    """Return the signal that a command died of: of those that reach all processes, this one may be the last."""
+    return next((number for number in _SIGNALS if status == 128 + number), None)
 
 
 class State:

@@ -41,3 +41,16 @@ def test_a_signal_before_the_work_begins_stops_it(
     state = read_state(tmp_path / "jobs.tsv", 0) or {}
     assert (state["state"], state["error"]) == ("interrupted", f"stopped by {number.name}")
     assert [signal.getsignal(one) for one in (signal.SIGUSR1, signal.SIGTERM)] == handlers
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_that_reaches_the_work_first_stops_it_all_the_same(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm, cancelling a job, signals its processes one after another; the work has ended before the element knows."""
+    (tmp_path / "run.sh").write_text(f"kill -{number.name[3:]} $$\n")
+    write_jobs(tmp_path / "jobs.tsv", [Run("tag", {"exp_dir": str(tmp_path / "exp")})])
+    monkeypatch.setattr(element, "REPOSITORY", tmp_path)
+    assert run_element(Element(tmp_path / "jobs.tsv", 0)) == EXIT_TRY_AGAIN
+    state = read_state(tmp_path / "jobs.tsv", 0) or {}
+    assert (state["state"], state["error"]) == ("interrupted", f"stopped by {number.name}")
