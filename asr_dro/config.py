@@ -7,7 +7,6 @@ option, so an ESPnet user reads it at once; ``objective``, ``batching`` and the 
 from __future__ import annotations
 
 import difflib
-import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +21,12 @@ from asr_dro.errors import UserError
 from asr_dro.experiment import CHECKPOINTS, LAST_CHECKPOINT
 from asr_dro.fileio import atomic_open
 from asr_dro.objectives import check_objective
+from asr_dro.repository import find_repository
 from asr_dro.training.augmentation import check_augmentation
 from asr_dro.training.finetuning import check_finetuning
 from asr_dro.training.heads import WHISPER, read_heads
 
-REPOSITORY = Path(os.environ.get("ASR_DRO_ROOT", Path(__file__).resolve().parent.parent))
+REPOSITORY = find_repository()
 
 NUMBER = (int, float)
 # Key of train.yaml -> types it may have; None in a tuple means that null is allowed.

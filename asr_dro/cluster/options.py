@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from asr_dro.errors import UserError
+from asr_dro.repository import find_repository
 
-# As in asr_dro.config, whose packages submit.sh --help must do without.
-_REPOSITORY = Path(os.environ.get("ASR_DRO_ROOT", Path(__file__).resolve().parents[2]))
+_REPOSITORY = find_repository()  # not asr_dro.config's: submit.sh --help must do without packages
 NOT_OF_A_GRID = ("stage", "stop_stage", "exp_tag")  # the grid itself decides these
 _DECLARATION = re.compile(r"([a-z][a-z0-9_]*)=([^#]*?)\s*#\s*(.+)")
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from asr_dro.errors import UserError
+from asr_dro.repository import find_repository
 
 _TABLE = Path(__file__).with_name("languages.tsv")
 _LONGEST_LABEL = 40  # characters; labels become folder names
@@ -73,14 +73,10 @@ def label_by_code() -> dict[str, str]:
     return codes | {label: label for label in languages()}
 
 
-def _repository_root() -> Path:
-    return Path(os.environ.get("ASR_DRO_ROOT") or Path(__file__).resolve().parents[2])
-
-
 def _lang_set_files() -> dict[str, Path]:
     """Return the language sets by name; one in the current directory wins over the repository's of the same name."""
     files = {}
-    for folder in (_repository_root(), Path()):
+    for folder in (find_repository(), Path()):
         files.update({path.stem: path for path in sorted((folder / "conf/lang_sets").glob("*.txt"))})
     return files
 
