@@ -46,7 +46,7 @@ trap 'stop TERM' TERM"""
 _WAIT = """\
 element=$!
 while kill -0 "${element}" 2>/dev/null; do wait "${element}" || :; done # a signal ends "wait", not the element
-wait "${element}"
+wait "${element}"\
 """
 
 
@@ -79,7 +79,7 @@ def element_lines(beginning: Sequence[str], call: str) -> list[str]:
         beginning: What prepares the shell.
         call: The command to run; asked to stop it leaves with status 75, unless it ends by the signal.
     """
-    return [f"asked='' element='' again={EXIT_TRY_AGAIN}", _LISTEN, *beginning, f"{call} &", _WAIT.rstrip()]
+    return [f"asked='' element='' again={EXIT_TRY_AGAIN}", _LISTEN, *beginning, f"{call} &", _WAIT]
 
 
 def collect_arguments(submission: Submission) -> list[str]:

@@ -14,6 +14,7 @@ from asr_dro.scoring.resampled_rates import freedom_of_sum, over_languages, perc
 from asr_dro.scoring.resampling import Floats
 from asr_dro.scoring.summaries import summarise_values
 from asr_dro.scoring.summary_intervals import intervals_over_languages
+from asr_dro.scoring.tallies import or_none
 
 Interval = list[float]
 
@@ -87,13 +88,13 @@ def values_of_measure(at_first: Measure) -> dict[str, Any]:
         by the same function as in resamples; then ``micro``.
     """
     rates = at_first.rates[:, 0]
-    values = {name: _or_none(rate) for name, rate in zip(at_first.names, rates, strict=True)}
+    values = {name: or_none(rate) for name, rate in zip(at_first.names, rates.tolist(), strict=True)}
     found = summarise_values(values, key="language", worst=min if at_first.lowest_is_worst else max)
     known = at_first.rates[~np.isnan(rates)]
     if len(known):
         over = over_languages(known, lowest_is_worst=at_first.lowest_is_worst)
         found |= {name: float(value[0]) for name, value in over.items()}
-    return {**found, "micro": _or_none(at_first.pooled[0])}
+    return {**found, "micro": or_none(float(at_first.pooled[0]))}
 
 
 def intervals_of_measure(drawn: Measure, at_first: Measure, level: float) -> dict[str, Any]:
@@ -136,7 +137,3 @@ def intervals_of_measure(drawn: Measure, at_first: Measure, level: float) -> dic
     freedom_of_pooled = freedom_of_sum(drawn.variances, drawn.freedom)
     found["micro"] = percentiles(drawn.pooled[None], level, [freedom_of_pooled])[0]
     return found
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

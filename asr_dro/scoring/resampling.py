@@ -77,9 +77,9 @@ class Strata:
     def freedom(self, names: Sequence[str], place: int = LANGUAGE) -> list[float]:
         """Return degrees of freedom of languages, corpora or groups: units minus strata."""
         freedom = dict.fromkeys(names, 0.0)
-        for key, values in zip(self.keys, self.values, strict=True):
+        for key, own in zip(self.keys, self.freedom_of_strata().tolist(), strict=True):
             if key[place] in freedom:
-                freedom[key[place]] += len(values) - 1
+                freedom[key[place]] += own
         return list(freedom.values())
 
     def freedom_of_strata(self) -> Floats:
