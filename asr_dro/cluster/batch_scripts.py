@@ -38,6 +38,7 @@ leave() {
   else
     echo "job ${job} is ${state:-gone}; it does not queue again" >&2
   fi
+  exit "${again}" # "wait" may have lost it: bash forgets a child that ends just as a trapped signal comes
 }
 trap leave EXIT
 trap 'stop USR1' USR1
