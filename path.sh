@@ -36,3 +36,7 @@ else
   export LC_ALL=C
 fi
 export PYTHONUTF8=1
+
+# Images of containers often forbid Python to keep what it compiles: each process then compiles torch and ESPnet again,
+# two thirds of the time until a training begins.
+unset PYTHONDONTWRITEBYTECODE

@@ -30,6 +30,10 @@ after_path() {
   [ "$(OMP_NUM_THREADS=4 OMP_WAIT_POLICY=ACTIVE after_path 'echo "${OMP_NUM_THREADS} ${OMP_WAIT_POLICY}"')" = "4 ACTIVE" ]
 }
 
+@test "what Python compiles is kept, though the container forbids it" {
+  PYTHONDONTWRITEBYTECODE=1 after_path '[ -z "${PYTHONDONTWRITEBYTECODE+set}" ]'
+}
+
 @test "another environment must have a python3 of its own" {
   ASR_DRO_PYTHON=/nowhere/bin/python3 run -1 after_path true
   [[ "${output}" == *"ASR_DRO_PYTHON=/nowhere/bin/python3 is not an interpreter"* ]]
