@@ -83,7 +83,7 @@ if selected 3; then
   python3 -m asr_dro.bin.make_lengths --data "${set_dir}"
 fi
 
-# -O spares ESPnet the compiling of its run-time type checks: importing it takes two thirds of the time.
+# -O spares ESPnet the compiling of its run-time type checks: importing it takes half of the time.
 if selected 4; then
   log "Stage 4: train    ${model}, ${objective} -> ${exp}"
   python3 -m asr_dro.bin.compose_config "${training[@]}" --out "${exp}/train.yaml"

@@ -1,6 +1,7 @@
 """The one seam with ESPnet's tasks: our classes are registered here, and nowhere else is ``espnet2.tasks`` imported.
 
-Importing this module costs 10 to 20 seconds (ESPnet imports all of its models), so only training and decoding do.
+Importing this module costs 6 seconds and more (ESPnet imports all of its models), so only training does, and decoding
+where it has to.
 """
 
 from __future__ import annotations

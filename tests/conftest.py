@@ -1,6 +1,6 @@
 """The order of the tests: files that take long begin first, so that no process ends with one while the others rest.
 
-And ESPnet as run.sh has it under ``python -O``: without checks of types, which take a third of its import.
+And ESPnet as run.sh has it under ``python -O``: without checks of types, which take half of its import.
 """
 
 from __future__ import annotations

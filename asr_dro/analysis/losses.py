@@ -80,7 +80,7 @@ def losses_of_split(
         raise UserError(f"{', '.join(missing)} is missing; run the earlier stages first")
     log = decode_dir / LOG
     with log_to_file(log):
-        with chatter_to_file(log):  # torch and ESPnet cost 10 to 20 seconds to import: only now
+        with chatter_to_file(log):  # torch and ESPnet cost seconds to import: only now
             from asr_dro.analysis.alignment import reference_losses
 
         losses = reference_losses(data_set, experiment, split, nj=nj, ngpu=ngpu)

@@ -1,6 +1,6 @@
 """A trained model, rebuilt from its experiment's folder alone, and quickly.
 
-ESPnet's task imports every network that ESPnet has, 10 to 20 seconds of work. Here the classes that a model is made of
+ESPnet's task imports every network that ESPnet has, which takes seconds. Here the classes that a model is made of
 are imported one by one; a class that is not in the table below is looked up in ESPnet's own tables, at that price.
 """
 
@@ -111,7 +111,7 @@ def load_model(experiment: Path, device: torch.device) -> GroupRobustASRModel:
 
 @contextlib.contextmanager
 def _mel_bands_come_with_the_weights() -> Iterator[None]:
-    """Let ESPnet's front end begin with a matrix of zeros: librosa, which computes it, takes 3 seconds to import.
+    """Let ESPnet's front end begin with a matrix of zeros: librosa, which computes it, takes a second to import.
 
     The matrix is in the checkpoint, which is loaded strictly. One thread at a time: of two that overlap, the second
     would take the first one's zeros for what was there before, and leave them to every model built later.

@@ -91,7 +91,7 @@ def decode_order(order: Order, report: Report) -> None:
         stack.enter_context(log_to_file(order.log))
         # All of them at once and from the beginning: whoever decodes the whole set waits for this process.
         parts = [stack.enter_context(open_part(share.part, share.made_from)) for share in order.shares]
-        with chatter_to_file(order.log):  # torch and ESPnet cost 10 to 20 seconds to import: only now
+        with chatter_to_file(order.log):  # torch and ESPnet cost seconds to import: only now
             from asr_dro.decoding.inference import Recognizer
 
         recognizer = Recognizer(order.data_set, order.experiment, order.config, device=order.device)

@@ -22,7 +22,6 @@ from asr_dro.scoring.comparison import (
 )
 from asr_dro.scoring.resampled_rates import SUMMARIES, rates_of_systems
 from asr_dro.scoring.resampling import Floats, Resampler, Strata, make_strata
-from asr_dro.scoring.student_t import t_cdf, t_quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +183,8 @@ def welch(a: Floats, b: Floats, variance: float, level: float) -> tuple[tuple[fl
     Returns:
         ``(low, high)`` and the two-sided p-value, ``None`` if the groups differ and nothing varies.
     """
+    from scipy import special  # takes time to import, which few calls of collect need
+
     parts = [group.var(ddof=1) / len(group) for group in (a, b)]
     total = sum(parts) + variance
     difference = float(b.mean() - a.mean())
@@ -191,5 +192,6 @@ def welch(a: Floats, b: Floats, variance: float, level: float) -> tuple[tuple[fl
         return (difference, difference), 1.0 if difference == 0 else None
     uncertain = sum(part**2 / (len(group) - 1) for part, group in zip(parts, (a, b), strict=True))
     freedom = float(total**2 / uncertain) if uncertain else math.inf
-    half = t_quantile((1 + level) / 2, freedom) * math.sqrt(total)
-    return (difference - half, difference + half), 2 * t_cdf(-abs(difference) / math.sqrt(total), freedom)
+    half = float(special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(total)
+    p = 2 * float(special.stdtr(freedom, -abs(difference) / math.sqrt(total)))
+    return (difference - half, difference + half), p

@@ -67,7 +67,7 @@ def _train(config: Mapping[str, Any], data_set: Path, experiment: Path, *, ngpu:
 
     log = experiment / TRAIN_LOG
     with log_to_file(log):
-        with chatter_to_file(log):  # ESPnet costs 10 to 20 seconds to import: only now
+        with chatter_to_file(log):  # ESPnet costs seconds to import: only now
             from asr_dro.task import GroupRobustASRTask, choices
             from asr_dro.training.environment import describe_environment, describe_training
             from asr_dro.training.precision import check_precision

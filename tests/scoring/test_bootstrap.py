@@ -11,7 +11,14 @@ import pytest
 
 from asr_dro.errors import UserError
 from asr_dro.scoring.bootstrap import BootstrapSettings, bootstrap_intervals, intervals_of_scores, warn_about_few_units
-from asr_dro.scoring.resampled_rates import freedom_of_mean, over_languages, percentiles, rates_of
+from asr_dro.scoring.resampled_rates import (
+    expanded_tail,
+    freedom_of_mean,
+    over_languages,
+    percentiles,
+    rates_of,
+    widened_p,
+)
 from asr_dro.scoring.resampling import Floats
 from asr_dro.scoring.scores import summarise
 from tests.scoring.outcomes import Row, outcomes, overdispersed, scored
@@ -269,3 +276,11 @@ def test_percentiles() -> None:
     assert freedom_of_mean(np.array([[1.0, 3.0], [2.0, 4.0]]), [4, 4]) == pytest.approx(8)
     assert freedom_of_mean(np.array([[1.0, 3.0], [2.0, 2.0]]), [4, 9]) == pytest.approx(4)
     assert np.isnan(rates_of(np.array([1.0]), np.array([0.0]))).all()
+
+
+@pytest.mark.parametrize(("freedom", "point"), [(1, 12.706), (4, 2.776), (30, 2.042), (float("inf"), 1.960)])
+def test_few_units_are_allowed_for_as_in_the_tables_of_student_s_t(freedom: float, point: float) -> None:
+    """``point``: the two-sided 5 % point, as printed in any table of t."""
+    normal = statistics.NormalDist()
+    assert normal.inv_cdf(expanded_tail(0.025, freedom)) == pytest.approx(-point, rel=1e-3)
+    assert widened_p(2 * normal.cdf(-point), freedom) == pytest.approx(0.05, rel=1e-3)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from asr_dro.errors import UserError
 from asr_dro.scoring.bootstrap import BootstrapSettings
