@@ -1,4 +1,4 @@
-"""Table of the corpora that a test set was gathered from."""
+"""Tables of what a test set consists of beside languages: the corpora it was gathered from, and groups."""
 
 from __future__ import annotations
 
@@ -39,7 +39,41 @@ def corpus_rows(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def largest_gap(inputs: Inputs) -> dict[str, Any] | None:
-    """Name the language whose corpora differ most, ``{"language", "points"}``; ``None`` if none has several."""
+    """Name the language whose corpora differ most.
+
+    Returns:
+        ``language``, ``points``, ``interval`` (or ``None``); ``None`` if no language has several corpora.
+    """
     macro = ((inputs.main_scores.get("macro_corpus") or {}).get("cer")) or {}
     language, points = macro.get("largest_gap_language"), number(macro.get("largest_gap"))
-    return {"language": language, "points": points} if language and points else None
+    if not language or not points:
+        return None
+    interval = interval_of(inputs.main_scores, "macro_corpus", "cer", "largest_gap")
+    return {"language": language, "points": points, "interval": interval}
+
+
+def group_table(inputs: Inputs) -> dict[str, Any] | None:
+    """List the groups, the one with most errors first.
+
+    Returns:
+        ``rows`` with ``name``, ``cer``, ``interval`` and ``wer``; ``mean`` and ``worst`` of the CER, with
+        ``mean_interval``, ``worst_interval`` and ``worst_group``. ``None`` if the groups are the languages.
+    """
+    scores = inputs.main_scores
+    groups = scores.get("groups")
+    if not isinstance(groups, Mapping):
+        return None
+    cer, wer = groups["cer"], groups["wer"]
+    rows = [
+        {
+            "name": name,
+            "cer": number(rate),
+            "interval": interval_of(scores, "groups", "cer", "by_group", name),
+            "wer": number(wer["by_group"].get(name)),
+        }
+        for name, rate in cer["by_group"].items()
+    ]
+    over = {name: number(cer[name]) for name in ("mean", "worst")}
+    over_intervals = {f"{name}_interval": interval_of(scores, "groups", "cer", name) for name in over}
+    rows.sort(key=lambda row: (1.0 if row["cer"] is None else -row["cer"], row["name"]))
+    return {"rows": rows, **over, **over_intervals, "worst_group": cer["worst_group"]}

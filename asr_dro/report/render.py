@@ -80,6 +80,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "errors": languages.error_chart(inputs, rows),
         "corpora": corpora.corpus_rows(inputs),
         "gap": corpora.largest_gap(inputs),
+        "groups": corpora.group_table(inputs),
         "hours": languages.error_against_hours(inputs, rows),
         "leaderboard": leaderboard.leaderboard(inputs),
         "confusion": confusion.confusion(inputs),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asr_dro.errors import UserError, first_of
+from asr_dro.scoring.corpus_rates import GAP, MEANS, SINGLE, CorpusRates, layout_over_corpora, nested, pairs_with_rate
 from asr_dro.scoring.measures import OVER_LANGUAGES, Measure, intervals_of_measure
 from asr_dro.scoring.outcomes import METRICS, Outcomes, outcomes_of
 from asr_dro.scoring.profile_intervals import Draws, intervals_of_profile, with_profiles
@@ -118,8 +119,9 @@ def bootstrap_intervals(
         JSON-ready: ``level resamples seed unit``; for each of ``cer wer lid_accuracy`` pairs ``[low, high]`` of ``mean
         sd worst best range worst15 micro``, ``by_language`` and ``by_corpus``, and, about the worst, ``worst_share``
         (in which share of the resamples a language is the worst) and ``worst_bias`` (mean of the resampled worst minus
-        the worst); ``groups`` with the same for groups where they are not the languages; ``profiles`` with pairs in the
-        places of the profiles' numbers. ``None`` where there is no rate or only one unit.
+        the worst); ``macro_corpus`` with the numbers over means over corpora, ``largest_gap`` and
+        ``by_language_and_corpus``; ``groups`` with what the metrics have, where groups are not the languages;
+        ``profiles`` with pairs in the places of the profiles' numbers. ``None`` where there is no rate or one unit.
     """
     of_profiles = {name: rule for name, rule in profiles.items() if rule.metric is None}
     values, columns_of = with_profiles(outcomes.counts, of_profiles)
@@ -139,6 +141,8 @@ def bootstrap_intervals(
             strata, sums, observed, lowest_is_worst=metric == "lid", level=settings.level
         )
         result[KEYS[metric]]["by_corpus"] = _by_corpus(strata, sums, settings.level)
+        if metric != "lid":
+            result.setdefault("macro_corpus", {})[metric] = _over_corpora(strata, sums, observed, settings.level)
         if metric != "lid" and any(key[GROUP] != key[LANGUAGE] for key in strata.keys):
             found = _about_metric(strata, sums, observed, lowest_is_worst=False, level=settings.level, place=GROUP)
             result.setdefault("groups", {})[metric] = found
@@ -205,6 +209,22 @@ def _by_corpus(strata: Strata, sums: Sequence[Floats], level: float) -> dict[str
     names = strata.names(CORPUS)
     rates = rates_of(*(grouped_sums(strata, column, names, CORPUS) for column in sums))
     return dict(zip(names, percentiles(rates, level, strata.freedom(names, CORPUS)), strict=True))
+
+
+def _over_corpora(strata: Strata, sums: Sequence[Floats], observed: Sequence[Floats], level: float) -> dict[str, Any]:
+    """Return the intervals of the languages' means over their corpora, and of each corpus of each language."""
+    labels = [(key[LANGUAGE], key[CORPUS]) for key in strata.keys]
+    known, freedom = pairs_with_rate(labels, observed[1]), strata.freedom_of_strata()
+    drawn, at_first = (
+        CorpusRates.from_sums(labels, held, freedom, known).measures(pooled=np.full(held[0].shape[1], np.nan))
+        for held in (sums, observed)
+    )
+    found = {name: intervals_of_measure(drawn[name], at_first[name], level) for name in drawn}
+    every = sorted(set(labels))
+    of_known = dict(zip(known, found[SINGLE]["by_language"].values(), strict=True))
+    by_language = found[MEANS]["by_language"]
+    found[MEANS]["by_language"] = {name: by_language.get(name) for name, _ in every}
+    return layout_over_corpora(found[MEANS], found[GAP], nested(every, map(of_known.get, every)))
 
 
 def _about_the_worst(drawn: Measure, at_first: Measure) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from asr_dro.scoring.tallies import or_none
 Interval = list[float]
 
 OVER_LANGUAGES = ("mean", "sd", "worst", "best", "range", "worst15")
-ALL, ONLY_POOLED, ONLY_HIGHEST = "all", "pooled", "highest"
+ALL, ONLY_POOLED, ONLY_HIGHEST, ONLY_SINGLE = "all", "pooled", "highest", "single"
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Measure:
         freedom: Degrees of freedom of each, units minus strata; below 1 nothing can be said of it.
         pooled: The rate of all utterances together, ``(B,)``; ``nan`` where there is none.
         lowest_is_worst: Whether the worst is the lowest, as for accuracies.
-        wanted: Which numbers are of use: ``ALL``, ``ONLY_POOLED``, or ``ONLY_HIGHEST``, the highest rate,
-            which is not below 0.
+        wanted: Which numbers are of use: ``ALL``, ``ONLY_POOLED``, ``ONLY_SINGLE`` (the rates), or ``ONLY_HIGHEST``,
+            the highest rate, which is not below 0.
         whole: The measure that this one is a part of; intervals of single rates are computed there, once.
         rows: Which of its rates these are.
         known_ends: What :meth:`ends` has computed, by level.
@@ -112,6 +112,8 @@ def intervals_of_measure(drawn: Measure, at_first: Measure, level: float) -> dic
     found: dict[str, Any] = dict.fromkeys((*OVER_LANGUAGES, "micro"))
     if drawn.wanted != ONLY_POOLED:
         found["by_language"] = dict(zip(drawn.names, drawn.ends(level), strict=True))
+    if drawn.wanted == ONLY_SINGLE:
+        return found
     is_known = ~np.isnan(at_first.rates[:, 0])
     if not is_known.all():
         pooled = drawn.pooled

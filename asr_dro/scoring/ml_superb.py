@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from asr_dro.corpora.ml_superb_labels import few_shot_utterances
-from asr_dro.scoring.corpus_rates import CorpusRates
+from asr_dro.scoring.corpus_rates import GAP, MEANS, SINGLE, CorpusRates, layout_over_corpora, nested, pairs_with_rate
 from asr_dro.scoring.material import Material
 from asr_dro.scoring.measures import ONLY_POOLED, Measure
 from asr_dro.scoring.profile_rules import CellSums, ProfileRule
-from asr_dro.scoring.resampled_rates import rates_of, sums_by
+from asr_dro.scoring.resampled_rates import rates_of
 from asr_dro.scoring.summaries import compare_corpora
 
 _TAGS = re.compile(r"\[[a-z]{3}\]"), re.compile(r"\[[a-z]{3}_[a-z]{3}\]")  # looked for in this order: [org_jpn]
@@ -96,27 +96,25 @@ class MlSuperb2(ProfileRule):
     def __init__(self, material: Material) -> None:
         length, *errors = material.characters_like_sclite
         super().__init__(material, np.stack([np.where(length > 0, sum(errors), 0), length], axis=1))
-        pairs = zip(_merged_pairs(self.totals), self.totals.sums[_LENGTH][:, 0], strict=True)
-        self._pairs = sorted({pair for pair, length in pairs if length > 0})
+        self._pairs = pairs_with_rate(_merged_pairs(self.totals), self.totals.sums[_LENGTH])
 
     def measures(self, cells: CellSums) -> dict[str, Measure]:
-        """Compute ``all`` and ``normal``, means over corpora, and ``<part> gap``, distances of corpora."""
-        pairs = self._corpus_rates(cells)
-        pooled = rates_of(*(column.sum(axis=0) for column in cells.sums))
-        means, gaps = pairs.means(pooled=pooled), pairs.differences()
+        """Compute ``all`` and ``normal``, means over corpora, ``<part> gap``, distances of corpora, and each corpus."""
+        pairs = CorpusRates.from_sums(_merged_pairs(cells), cells.sums, cells.freedom, self._pairs)
+        found = pairs.measures(pooled=rates_of(*(column.sum(axis=0) for column in cells.sums)))
+        means, gaps = found[MEANS], found[GAP]
         return {
             "all": means,
             "all gap": gaps,
             "normal": means.part([name not in few_shot_utterances() for name in means.names]),
             "normal gap": gaps.part([name not in few_shot_utterances() for name in pairs.languages_of_differences()]),
+            SINGLE: found[SINGLE],
         }
 
     def layout(self, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """Return ``micro``; ``all`` and ``normal`` with the numbers over languages and ``largest_gap``."""
-        parts = {}
-        for part in ("all", "normal"):
-            numbers = {name: value for name, value in found[part].items() if name != "micro"}
-            parts[part] = {**numbers, "largest_gap": found[f"{part} gap"]["worst"]}
+        """Return ``micro``; ``all`` and ``normal`` with numbers over languages, ``largest_gap``, rates of corpora."""
+        by_pair = nested(self._pairs, found[SINGLE]["by_language"].values())
+        parts = {part: layout_over_corpora(found[part], found[f"{part} gap"], by_pair) for part in ("all", "normal")}
         return {"micro": found["all"]["micro"], **parts}
 
     def score(self) -> dict[str, Any]:
@@ -126,18 +124,9 @@ class MlSuperb2(ProfileRule):
         :func:`~asr_dro.scoring.summaries.compare_corpora` gives.
         """
         found = super().score()
-        pairs = self._corpus_rates(self.totals)
-        rates: dict[str, dict[str, float | None]] = {}
-        for (language, corpus), rate in zip(pairs.pairs, pairs.rates[:, 0].tolist(), strict=True):
-            rates.setdefault(language, {})[corpus] = rate
         for part in ("all", "normal"):
-            found[part] |= compare_corpora({name: rates[name] for name in found[part]["by_language"]})
+            found[part] |= compare_corpora(found[part]["by_language_and_corpus"])
         return found
-
-    def _corpus_rates(self, cells: CellSums) -> CorpusRates:
-        labels = _merged_pairs(cells)
-        errors, length, freedom = (sums_by(labels, held, self._pairs) for held in (*cells.sums, cells.freedom))
-        return CorpusRates(self._pairs, rates_of(errors, length), freedom)
 
 
 def _parts(languages: Sequence[str]) -> dict[str, list[str]]:
