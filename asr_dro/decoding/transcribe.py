@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asr_dro.decoding.results import Console, Folder, Request
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 from asr_dro.experiment import CHECKPOINTS, ESPNET_CONFIG, MODEL
 from asr_dro.logs import errors_of_others_only
 
@@ -139,6 +139,4 @@ def _quiet() -> Iterator[None]:
 
 
 def _listed(failures: Mapping[str, str]) -> str:
-    shown = [f"{name} ({reason})" for name, reason in list(failures.items())[:_NAMED]]
-    more = len(failures) - len(shown)
-    return ", ".join(shown) + (f", and {more} more" if more else "")
+    return first_of([f"{name} ({reason})" for name, reason in failures.items()], _NAMED)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from asr_dro.errors import UserError
+from asr_dro.errors import UserError, first_of
 from asr_dro.training.finetuning import LoraOptions
 
 logger = logging.getLogger(__name__)
@@ -75,11 +75,8 @@ def find_targets(model: nn.Module, targets: Sequence[str]) -> list[str]:
     unknown = [target for target, names in found.items() if not names]
     if unknown:
         counts = Counter(name.rpartition(".")[2] for name in linear)
-        shown = ", ".join(f"{name} ({count})" for name, count in counts.most_common(SHOWN)) or "none"
-        raise UserError(
-            f"lora.targets: no linear layer is called {', '.join(map(repr, unknown))}; there are: {shown}"
-            + (f", and {len(counts) - SHOWN} more" if len(counts) > SHOWN else "")
-        )
+        there = first_of([f"{name} ({count})" for name, count in counts.most_common()], SHOWN) or "none"
+        raise UserError(f"lora.targets: no linear layer is called {', '.join(map(repr, unknown))}; there are: {there}")
     names = sorted({name for names in found.values() for name in names})
     for name in names:
         parent = model.get_submodule(name.rpartition(".")[0])

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from asr_dro.data.data_dir import SAMPLE_RATE_HZ
+from asr_dro.errors import first_of
 from asr_dro.training.dataset import SpeechDataset
 from asr_dro.training.model import GroupRobustASRModel
 
@@ -62,10 +63,9 @@ def warn_about_infeasible(model: GroupRobustASRModel, dataset: SpeechDataset, sp
         logger.info("%s: the labels of all %d utterances fit their audio", split, len(infeasible))
         return
     worst = sorted(np.flatnonzero(lost), key=lambda group: -lost[group] / total[group])
-    shown = ", ".join(f"{names[group]} {lost[group]} of {total[group]}" for group in worst[:MOST_GROUPS])
+    shown = first_of([f"{names[group]} {lost[group]} of {total[group]}" for group in worst], MOST_GROUPS)
     reason = "more labels than frames" if model.ctc is not None else "more labels or frames than the decoder takes"
-    more = f", and {len(worst) - MOST_GROUPS} more" if len(worst) > MOST_GROUPS else ""
     logger.warning(
-        "%s: %d of %d utterances have %s and are left out: %s%s",
-        split, int(infeasible.sum()), len(infeasible), reason, shown, more,
+        "%s: %d of %d utterances have %s and are left out: %s",
+        split, int(infeasible.sum()), len(infeasible), reason, shown,
     )  # fmt: skip
