@@ -27,7 +27,7 @@ SECONDS_PER_BATCH = 60.0
 
 @torch.no_grad()
 def reference_losses(data_set: Path, experiment: Path, split: str, *, nj: int = 1, ngpu: int = 0) -> AlignmentLosses:
-    """Compute the loss of each reference's labels: CTC's, or the decoder's where the model has one.
+    """Compute the loss of each reference's labels: CTC's, the decoder's, or of a hybrid their sum as trained.
 
     Args:
         data_set: The prepared set, with the files of stages 2 and 3.

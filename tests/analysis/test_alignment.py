@@ -85,6 +85,34 @@ def test_losses_equal_those_of_single_utterances(made: Made) -> None:
     assert again.per_label == found.per_label
 
 
+def test_a_hybrid_has_the_loss_that_it_was_trained_with(made: Made, tmp_path: Path) -> None:
+    """One utterance at a time, without padding."""
+    from asr_dro.data.audio_reading import read_audio
+    from asr_dro.decoding.model_loading import load_model
+
+    arguments = arguments_of("separable_conv_hybrid", tokens=read_token_list(made.data / "tokens.txt"))
+    arguments["model_conf"] = {**arguments["model_conf"], "ctc_weight": 0.3}
+    exp = write_experiment(tmp_path / "exp", arguments)
+    found = losses_of_split(made.data, exp, exp / "decode_joint", "test", align=True)
+    assert found is not None
+    model = load_model(exp, torch.device("cpu"))
+    assert model.decoder is not None and model.ctc is not None
+    utt_ids, labels = read_integers(made.data / "test" / "token_ids")
+    expected = {}
+    for utt_id, ids, seconds in zip(utt_ids, labels, SECONDS, strict=False):
+        samples = read_audio(str(made.data.parent / "audio" / f"{utt_id}.wav"), round(seconds * 16000))
+        batch = {
+            "speech": torch.from_numpy(samples)[None],
+            "speech_lengths": torch.tensor([len(samples)]),
+            "text": torch.from_numpy(np.asarray(ids))[None].long(),
+            "text_lengths": torch.tensor([len(ids)]),
+            "unreadable": torch.zeros(1, dtype=torch.bool),
+        }
+        with torch.no_grad():
+            expected[utt_id] = float(model.utterance_losses(batch)[0]) / len(ids)
+    assert found.per_label == pytest.approx(expected, rel=1e-4)
+
+
 def test_another_vocabulary_is_refused(made: Made, tmp_path: Path) -> None:
     tokens = [*read_token_list(made.data / "tokens.txt")[:-1], "z", "<sos/eos>"]
     exp = write_experiment(tmp_path / "exp", arguments_of(tokens=tokens))
