@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from asr_dro.cluster.batch_scripts import element_lines, write_script
-from asr_dro.experiment import EPOCHS
 from tests.cluster.corpus import TINY
+from tests.cluster.disturbed_grid import DISTURBANCES, FAILURE, NONE, SIGNAL, DisturbedGrid
 from tests.cluster.slurm import Slurm, why_not
-from tests.cluster.work import Work, wait_for, weights
+from tests.cluster.work import Work, wait_for
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a Slurm"),
@@ -41,40 +40,33 @@ def work(cluster: Slurm, tmp_path: Path) -> Iterator[Work]:
     cluster.call("scancel", f"--user={getpass.getuser()}")  # what a failed test has left
 
 
-def test_a_grid_survives_signals_and_failures_and_brings_its_scores_home(work: Work) -> None:
-    assert "1 data, then 2 train" in work.submit("--cluster", "mine")
-    folder, (stopped, failing) = work.path / "exp" / "grids" / "mine", work.jobs()
-    (train,) = work.numbers("mine.train")
-    experiment = work.path / "exp" / stopped.tag
+def test_a_grid_of_six_survives_what_happens_to_it_and_brings_its_scores_home(cluster: Slurm, tmp_path: Path) -> None:
+    grid = DisturbedGrid(cluster, tmp_path)
+    grid.run()
+    work, jobs, shown, table = grid.work, grid.work.jobs(), grid.work.shown(), grid.table()
+    failing, signalled = (jobs[DISTURBANCES.index(what)] for what in (FAILURE, SIGNAL))
 
-    # One is asked to stop in the middle of its training, and queues again; it ends as undisturbed runs do.
-    wait_for((experiment / EPOCHS).exists, "an epoch")
-    work.cluster.call("scancel", "--batch", "--signal=USR1", f"{train}_0")
-    by_hand = ["--exp-dir=by hand", "--stage=4", "--stop-stage=4"]
-    work.call("run.sh", *stopped.arguments, *by_hand)
-    work.wait_until_over()
-    log = next((folder / "logs").glob(f"train.{train}_0.log")).read_text()
-    assert "stopped on request: SIGUSR1" in log
-    assert log.count("# Command") == 2, "the same log, begun twice"
-    assert re.search(f"^# Job +{stopped.index} {re.escape(stopped.tag)}$", log, re.MULTILINE)
-    for key, value in weights(work.path / "by hand" / stopped.tag).items():
-        torch.testing.assert_close(weights(experiment)[key], value, atol=0.0, rtol=0.0, msg=key)
-
-    # The other fails for want of noise: its reason is in the status and in the table.
-    shown, collected = work.shown(), (folder / "scores.tsv").read_text()
-    assert re.search(r"done +CER .* worst ", shown[stopped.tag])
+    # One has failed for want of noise: its reason is in the status and in the table.
+    assert [row["state"] for row in table.values()].count("scored") == 5
+    assert (table[failing.tag]["state"], "is no folder" in table[failing.tag]["note"]) == ("failed", True)
     assert re.search(r"failed .*is no folder", shown[failing.tag])
-    assert re.search(f"^scored\t{re.escape(stopped.tag)}\t", collected, re.MULTILINE), collected
-    assert re.search(f"^failed\t{re.escape(failing.tag)}\t.*is no folder", collected, re.MULTILINE), collected
+    assert re.search(r"done +CER .* worst ", shown[signalled.tag])
+    log = grid.log(signalled.index)
+    assert "stopped on request: SIGUSR1" in log
+    assert log.count("# Command") >= 2, "the same log, begun again"
+    assert re.search(f"^# Job +{signalled.index} {re.escape(signalled.tag)}$", log, re.MULTILINE)
 
     # It is mended and tried again, and nothing else is.
-    (work.path / "noise").mkdir()
-    os.link(work.path / "corpus" / "clips" / "fin_train_0.wav", work.path / "noise" / "hum.wav")
-    assert "slurm: 1 train ->" in work.submit("--retry-failed")
-    work.wait_until_over()
-    assert work.submit("--status").splitlines()[-1] == "3 done"
-    assert (folder / "scores.tsv").read_text().count("\nscored\t") == 2
+    assert "slurm: 1 train ->" in grid.mend()
+    assert work.submit("--status").splitlines()[-1] == "7 done"
     assert "nothing to submit" in work.submit()
+
+    # All end as if nothing had happened.
+    plain = grid.plain_runs()
+    for job in jobs:
+        found = grid.beside_plain(job, plain)
+        assert (found["weights_bit_equal"], found["scores_equal"]) == (True, True), found
+        assert found["resumed"] >= (DISTURBANCES[job.index] not in (NONE, FAILURE)), found
 
 
 def test_what_is_cancelled_does_not_come_back(work: Work) -> None:

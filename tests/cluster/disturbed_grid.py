@@ -1,0 +1,189 @@
+"""A grid of six jobs on a real Slurm, disturbed while it trains, beside the same six runs made with plain ``run.sh``.
+
+What is done to each job, in the middle of an epoch:
+
+- ``kill``: ``kill -9`` of every process of the job, then ``scontrol requeue``;
+- ``time limit``: its limit is lowered, so that Slurm sends the signal of ``sbatch --signal`` ahead of it;
+- ``signal``: ``scancel --batch --signal=USR1``;
+- ``pre-emption``: a job of a partition with a higher priority takes its node (``PreemptMode=REQUEUE``);
+- ``failure``: it wants noise that is not there, until ``--retry-failed``.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asr_dro.cluster.element import read_state
+from asr_dro.cluster.jobs import Job
+from asr_dro.experiment import EPOCHS
+from asr_dro.fileio import read_json_lines
+from tests.cluster.corpus import TINY
+from tests.cluster.slurm import Slurm
+from tests.cluster.work import Work, wait_for, weights
+
+GRID = f"""
+axes: {{lang_set: ["fin,kat"], objective: [ctc, ctc_dro, group_dro]}}
+sweeps:
+  ctc: {{max_epoch: [20, 150]}}
+  ctc_dro: {{objective_conf.step_size: [1e-3, 1e-4]}}
+  group_dro: {{augmentation.noise.folder: [noise, hum]}}
+options: {{corpus: manifest, nj: 1, train_args: "{TINY} --max_epoch 30"}}
+"""
+SITE = "scheduler: slurm\nmax_running: 3\ntrain: {partition: low, cpus: 2, time: '20'}\n"
+PARTITIONS = (
+    "PreemptType=preempt/partition_prio",
+    "PreemptMode=REQUEUE",
+    "SlurmctldParameters=preempt_send_user_signal",
+    "PartitionName=low Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE GraceTime=60 MaxTime=INFINITE",
+    "PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE",
+)
+NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION = "none", "time limit", "kill", "signal", "failure", "pre-emption"
+DISTURBANCES = (NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION)  # by line of the list
+LONGEST_S = 600.0
+
+
+class DisturbedGrid:
+    """The grid in a user's folder.
+
+    Args:
+        cluster: A Slurm with ``PARTITIONS``.
+        folder: Where the user's folder is made.
+
+    Attributes:
+        work: The user's folder.
+        folder: What ``submit.sh`` writes.
+    """
+
+    def __init__(self, cluster: Slurm, folder: Path) -> None:
+        self.cluster, self.work = cluster, Work(cluster, folder)
+        self.folder = self.work.path / "exp" / "grids" / "mine"
+        self.work.write("grids/mine", GRID)
+        self.work.write("cluster/mine", SITE)
+        (self.work.path / "hum").mkdir()
+        shutil.copyfile(self.work.path / "corpus" / "clips" / "fin_train_0.wav", self.work.path / "hum" / "hum.wav")
+
+    def run(self) -> None:
+        """Submit it, and disturb its elements one after the other as they train."""
+        self.work.submit("--cluster", "mine")
+        (self.array,) = self.work.numbers("mine.train")
+        waiting = [DISTURBANCES.index(what) for what in (TIME_LIMIT, KILL, SIGNAL, PREEMPTION)]
+        short = [DISTURBANCES.index(TIME_LIMIT)]
+        deadline = time.monotonic() + LONGEST_S
+        while waiting or short:
+            assert time.monotonic() < deadline, f"{[DISTURBANCES[index] for index in {*waiting, *short}]} did not come"
+            short = [index for index in short if not self._lengthen(index)]
+            for index in list(waiting):
+                if self._state(index) == "running" and self._epochs(index) >= 2:
+                    self._disturb(index)
+                    waiting.remove(index)
+            time.sleep(0.05)
+        self.work.wait_until_over()
+
+    def mend(self) -> str:
+        """Bring the noise that one job lacks and try again what failed; return what ``submit.sh`` says."""
+        shutil.copytree(self.work.path / "hum", self.work.path / "noise")
+        said = self.work.submit("--retry-failed")
+        self.work.wait_until_over()
+        return said
+
+    def plain_runs(self) -> dict[str, dict[str, str]]:
+        """Make the same runs with run.sh, three at a time as in the grid; return their table of scores."""
+
+        def run(job: Job) -> None:
+            self.work.call("run.sh", *job.arguments, "--exp-dir=plain", "--stage=4")
+
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(run, self.work.jobs()))
+        self.work.call("local/collect_scores.sh", "--tsv", "plain.tsv", "plain")
+        return read_table(self.work.path / "plain.tsv")
+
+    def table(self) -> dict[str, dict[str, str]]:
+        """Read the table that the collect job wrote, by experiment."""
+        return read_table(self.folder / "scores.tsv")
+
+    def log(self, index: int) -> str:
+        """Read what an element has written, in all its starts."""
+        return "".join(path.read_text() for path in self.folder.glob(f"logs/train.*_{index}.log"))
+
+    def beside_plain(self, job: Job, plain: dict[str, dict[str, str]]) -> dict[str, Any]:
+        """Set an element beside its plain run."""
+        one, other = weights(self.work.path / "exp" / job.tag), weights(self.work.path / "plain" / job.tag)
+        return {
+            "tag": job.tag,
+            "disturbance": DISTURBANCES[job.index],
+            "starts": (read_state(self.folder / "jobs.tsv", job.index) or {}).get("starts"),
+            "resumed": self.log(job.index).count("resuming exp/"),
+            "weights_bit_equal": all(torch.equal(value, other[key]) for key, value in one.items()),
+            "scores_equal": same_scores(self.table()[job.tag], plain[job.tag]),
+        }
+
+    def _disturb(self, index: int) -> None:
+        """Do to an element that trains what its turn is."""
+        place, what = f"{self.array}_{index}", DISTURBANCES[index]
+        if what == KILL:
+            kill_all(int((read_state(self.folder / "jobs.tsv", index) or {})["pid"]))
+            wait_for(lambda: self._ask("%T", index) != "RUNNING", "the end of a killed job")
+            self.cluster.call("scontrol", "requeue", place)
+        elif what == TIME_LIMIT:
+            self.cluster.call("scontrol", "update", f"JobId={place}", "TimeLimit=2")
+        elif what == SIGNAL:
+            self.cluster.call("scancel", "--batch", "--signal=USR1", place)
+        else:
+            node = self._ask("%N", index)
+            arguments = ["--partition=high", "--exclusive", f"--nodelist={node}", "--output=/dev/null", "--parsable"]
+            self.cluster.call("sbatch", *arguments, "--wrap=sleep 3")
+
+    def _lengthen(self, index: int) -> bool:
+        """Give an element that was stopped ahead of its limit a longer one: this proof wants one such stop."""
+        if self._state(index) != "interrupted" or self._ask("%T", index) != "PENDING":
+            return False
+        self.cluster.call("scontrol", "update", f"JobId={self.array}_{index}", "TimeLimit=20")
+        return True
+
+    def _ask(self, what: str, index: int) -> str:
+        jobs = f"--jobs={self.array}_{index}"
+        return self.cluster.call("squeue", "--noheader", "--states=all", jobs, f"--format={what}").strip()
+
+    def _state(self, index: int) -> str | None:
+        return (read_state(self.folder / "jobs.tsv", index) or {}).get("state")
+
+    def _epochs(self, index: int) -> int:
+        """Return how many epochs an element has trained."""
+        path = self.work.path / "exp" / self.work.jobs()[index].tag / EPOCHS
+        return len(read_json_lines(path)) if path.exists() else 0
+
+
+def kill_all(pid: int) -> None:
+    """End a process and all it has started, at once."""
+    found, waiting = [], [pid]
+    while waiting:
+        parent = waiting.pop()
+        found.append(parent)
+        with suppress(OSError):
+            waiting += [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+    for one in found:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def read_table(path: Path) -> dict[str, dict[str, str]]:
+    """Read a table of scores, by experiment."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return {row["tag"]: row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def same_scores(one: dict[str, str], other: dict[str, str]) -> bool:
+    """Tell whether all that was measured is equal."""
+    measured = [key for key in one if key.startswith(("mean_", "sd_", "worst")) and one[key]]
+    assert measured, f"the table has no scores: {', '.join(one)}"
+    return all(one[key] == other[key] for key in measured)
