@@ -7,15 +7,19 @@ What is done to each job, in the middle of an epoch:
 - ``signal``: ``scancel --batch --signal=USR1``;
 - ``pre-emption``: a job of a partition with a higher priority takes its node (``PreemptMode=REQUEUE``);
 - ``failure``: it wants noise that is not there, until ``--retry-failed``.
+
+Until a signal has come, which takes half a minute ahead of a limit, the training sleeps (SIGSTOP): it must not end.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -29,15 +33,15 @@ from asr_dro.experiment import EPOCHS
 from asr_dro.fileio import read_json_lines
 from tests.cluster.corpus import TINY
 from tests.cluster.slurm import Slurm
-from tests.cluster.work import Work, wait_for, weights
+from tests.cluster.work import Work, weights
 
 GRID = f"""
 axes: {{lang_set: ["fin,kat"], objective: [ctc, ctc_dro, group_dro]}}
 sweeps:
-  ctc: {{max_epoch: [20, 150]}}
+  ctc: {{max_epoch: [40, 60]}}
   ctc_dro: {{objective_conf.step_size: [1e-3, 1e-4]}}
   group_dro: {{augmentation.noise.folder: [noise, hum]}}
-options: {{corpus: manifest, nj: 1, train_args: "{TINY} --max_epoch 30"}}
+options: {{corpus: manifest, nj: 1, train_args: "{TINY} --max_epoch 60"}}
 """
 SITE = "scheduler: slurm\nmax_running: 3\ntrain: {partition: low, cpus: 2, time: '20'}\n"
 PARTITIONS = (
@@ -49,7 +53,7 @@ PARTITIONS = (
 )
 NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION = "none", "time limit", "kill", "signal", "failure", "pre-emption"
 DISTURBANCES = (NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION)  # by line of the list
-LONGEST_S = 600.0
+LONGEST_S = 400.0
 
 
 class DisturbedGrid:
@@ -76,17 +80,22 @@ class DisturbedGrid:
         """Submit it, and disturb its elements one after the other as they train."""
         self.work.submit("--cluster", "mine")
         (self.array,) = self.work.numbers("mine.train")
+        self.jobs, self.sleeping = self.work.jobs(), dict[int, list[int]]()
         waiting = [DISTURBANCES.index(what) for what in (TIME_LIMIT, KILL, SIGNAL, PREEMPTION)]
-        short = [DISTURBANCES.index(TIME_LIMIT)]
+        later = {DISTURBANCES.index(KILL): self._requeue, DISTURBANCES.index(TIME_LIMIT): self._lengthen}
         deadline = time.monotonic() + LONGEST_S
-        while waiting or short:
-            assert time.monotonic() < deadline, f"{[DISTURBANCES[index] for index in {*waiting, *short}]} did not come"
-            short = [index for index in short if not self._lengthen(index)]
+        while waiting or later or self.sleeping:
             for index in list(waiting):
+                assert self._state(index) not in ("done", "failed"), f"too late: {DISTURBANCES[index]}"
                 if self._state(index) == "running" and self._epochs(index) >= 2:
                     self._disturb(index)
                     waiting.remove(index)
-            time.sleep(0.05)
+            self._wake()
+            for index, finish in list(later.items()):
+                if index not in waiting and finish(index):
+                    del later[index]
+            assert time.monotonic() < deadline, [DISTURBANCES[one] for one in (*waiting, *later, *self.sleeping)]
+            time.sleep(0.02)
         self.work.wait_until_over()
 
     def mend(self) -> str:
@@ -100,7 +109,7 @@ class DisturbedGrid:
         """Make the same runs with run.sh, three at a time as in the grid; return their table of scores."""
 
         def run(job: Job) -> None:
-            self.work.call("run.sh", *job.arguments, "--exp-dir=plain", "--stage=4")
+            self.work.call("run.sh", *job.arguments, "--exp-dir=plain", "--stage=4", "--stop-stage=6")
 
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(run, self.work.jobs()))
@@ -128,20 +137,36 @@ class DisturbedGrid:
         }
 
     def _disturb(self, index: int) -> None:
-        """Do to an element that trains what its turn is."""
+        """Do to an element that trains what its turn is; what a signal will end sleeps until that has come."""
         place, what = f"{self.array}_{index}", DISTURBANCES[index]
+        below = processes_below(int((read_state(self.folder / "jobs.tsv", index) or {})["pid"]))
         if what == KILL:
-            kill_all(int((read_state(self.folder / "jobs.tsv", index) or {})["pid"]))
-            wait_for(lambda: self._ask("%T", index) != "RUNNING", "the end of a killed job")
-            self.cluster.call("scontrol", "requeue", place)
-        elif what == TIME_LIMIT:
+            send(signal.SIGKILL, below)
+            return
+        self.sleeping[index] = [one for one in below if is_training(one)]
+        assert self.sleeping[index]
+        send(signal.SIGSTOP, self.sleeping[index])
+        if what == TIME_LIMIT:
             self.cluster.call("scontrol", "update", f"JobId={place}", "TimeLimit=2")
         elif what == SIGNAL:
             self.cluster.call("scancel", "--batch", "--signal=USR1", place)
         else:
-            node = self._ask("%N", index)
-            arguments = ["--partition=high", "--exclusive", f"--nodelist={node}", "--output=/dev/null", "--parsable"]
-            self.cluster.call("sbatch", *arguments, "--wrap=sleep 3")
+            arguments = ["--partition=high", "--exclusive", f"--nodelist={self._ask('%N', index)}"]
+            self.cluster.call("sbatch", *arguments, "--output=/dev/null", "--wrap=sleep 3")
+
+    def _wake(self) -> None:
+        """Let what sleeps go on once Slurm's signal has come."""
+        for index, processes in list(self.sleeping.items()):
+            if all(has_pending(one, signal.SIGUSR1) for one in processes):
+                send(signal.SIGCONT, processes)
+                del self.sleeping[index]
+
+    def _requeue(self, index: int) -> bool:
+        """Queue an element that was killed again, once Slurm knows."""
+        if self._ask("%T", index) in ("RUNNING", "COMPLETING"):
+            return False
+        self.cluster.call("scontrol", "requeue", f"{self.array}_{index}")
+        return True
 
     def _lengthen(self, index: int) -> bool:
         """Give an element that was stopped ahead of its limit a longer one: this proof wants one such stop."""
@@ -159,21 +184,37 @@ class DisturbedGrid:
 
     def _epochs(self, index: int) -> int:
         """Return how many epochs an element has trained."""
-        path = self.work.path / "exp" / self.work.jobs()[index].tag / EPOCHS
+        path = self.work.path / "exp" / self.jobs[index].tag / EPOCHS
         return len(read_json_lines(path)) if path.exists() else 0
 
 
-def kill_all(pid: int) -> None:
-    """End a process and all it has started, at once."""
+def processes_below(pid: int) -> list[int]:
+    """List a process and all it has started."""
     found, waiting = [], [pid]
     while waiting:
         parent = waiting.pop()
         found.append(parent)
         with suppress(OSError):
             waiting += [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-    for one in found:
+    return found
+
+
+def send(number: signal.Signals, pids: Sequence[int]) -> None:
+    """Send a signal to those processes that are there still."""
+    for pid in pids:
         with suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
+            os.kill(pid, number)
+
+
+def is_training(pid: int) -> bool:
+    """Tell whether a process trains."""
+    return "asr_dro.bin.train" in Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+
+
+def has_pending(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a sleeping process will find a signal when it wakes."""
+    (mask,) = re.findall(r"^ShdPnd:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 def read_table(path: Path) -> dict[str, dict[str, str]]:

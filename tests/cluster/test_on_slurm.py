@@ -18,7 +18,7 @@ from tests.cluster.work import Work, wait_for
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a Slurm"),
-    pytest.mark.timeout(900),  # half a minute by itself; where many work on the machine, minutes
+    pytest.mark.timeout(900),  # minutes; where many work on the machine, many
 ]
 
 GRID = f"""
