@@ -163,9 +163,11 @@ class DisturbedGrid:
 
     def _requeue(self, index: int) -> bool:
         """Queue an element that was killed again, once Slurm knows."""
-        if self._ask("%T", index) in ("RUNNING", "COMPLETING"):
+        state = self._ask("%T", index)
+        if state in ("RUNNING", "COMPLETING"):
             return False
-        self.cluster.call("scontrol", "requeue", f"{self.array}_{index}")
+        if state != "PENDING":  # a preemption may have come in between
+            self.cluster.call("scontrol", "requeue", f"{self.array}_{index}")
         return True
 
     def _lengthen(self, index: int) -> bool:

@@ -37,11 +37,21 @@ def work(cluster: Slurm, tmp_path: Path) -> Iterator[Work]:
     work.write("grids/mine", GRID)
     work.write("cluster/mine", SITE)
     yield work
-    cluster.call("scancel", f"--user={getpass.getuser()}")  # what a failed test has left
+    cancel_all(cluster)
 
 
-def test_a_grid_of_six_survives_what_happens_to_it_and_brings_its_scores_home(cluster: Slurm, tmp_path: Path) -> None:
-    grid = DisturbedGrid(cluster, tmp_path)
+@pytest.fixture
+def grid(cluster: Slurm, tmp_path: Path) -> Iterator[DisturbedGrid]:
+    yield DisturbedGrid(cluster, tmp_path)
+    cancel_all(cluster)
+
+
+def cancel_all(cluster: Slurm) -> None:
+    """Cancel what a failed test has left."""
+    cluster.call("scancel", f"--user={getpass.getuser()}")
+
+
+def test_a_grid_of_six_survives_what_happens_to_it_and_brings_its_scores_home(grid: DisturbedGrid) -> None:
     grid.run()
     work, jobs, shown, table = grid.work, grid.work.jobs(), grid.work.shown(), grid.table()
     failing, signalled = (jobs[DISTURBANCES.index(what)] for what in (FAILURE, SIGNAL))
