@@ -35,13 +35,22 @@ from tests.cluster.corpus import TINY
 from tests.cluster.slurm import Slurm
 from tests.cluster.work import Work, weights
 
-GRID = f"""
+OPTIONS = f'options: {{corpus: manifest, nj: 1, train_args: "{TINY} --max_epoch 60"}}'
+VARIED = f"""
 axes: {{lang_set: ["fin,kat"], objective: [ctc, ctc_dro, group_dro]}}
 sweeps:
   ctc: {{max_epoch: [40, 60]}}
   ctc_dro: {{objective_conf.step_size: [1e-3, 1e-4]}}
-  group_dro: {{augmentation.noise.folder: [noise, hum]}}
-options: {{corpus: manifest, nj: 1, train_args: "{TINY} --max_epoch 60"}}
+  group_dro: {{augmentation.noise.folder: [hum, noise]}}
+{OPTIONS}
+"""
+# Five that train the same: so many updates there are not. One plain run tells what all of them are to be.
+ALIKE = f"""
+axes: {{lang_set: ["fin,kat"], objective: [ctc_dro, group_dro]}}
+sweeps:
+  ctc_dro: {{save_every_updates: [10000, 20000, 30000, 40000, 50000]}}
+  group_dro: {{augmentation.noise.folder: [noise]}}
+{OPTIONS}
 """
 SITE = "scheduler: slurm\nmax_running: 3\ntrain: {partition: low, cpus: 2, time: '20'}\n"
 PARTITIONS = (
@@ -52,7 +61,7 @@ PARTITIONS = (
     "PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE",
 )
 NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION = "none", "time limit", "kill", "signal", "failure", "pre-emption"
-DISTURBANCES = (NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION)  # by line of the list
+DISTURBANCES = (NONE, TIME_LIMIT, KILL, SIGNAL, PREEMPTION, FAILURE)  # by line of the list
 LONGEST_S = 400.0
 
 
@@ -62,16 +71,17 @@ class DisturbedGrid:
     Args:
         cluster: A Slurm with ``PARTITIONS``.
         folder: Where the user's folder is made.
+        grid: ``VARIED`` or ``ALIKE``.
 
     Attributes:
         work: The user's folder.
         folder: What ``submit.sh`` writes.
     """
 
-    def __init__(self, cluster: Slurm, folder: Path) -> None:
+    def __init__(self, cluster: Slurm, folder: Path, grid: str) -> None:
         self.cluster, self.work = cluster, Work(cluster, folder)
         self.folder = self.work.path / "exp" / "grids" / "mine"
-        self.work.write("grids/mine", GRID)
+        self.work.write("grids/mine", grid)
         self.work.write("cluster/mine", SITE)
         (self.work.path / "hum").mkdir()
         shutil.copyfile(self.work.path / "corpus" / "clips" / "fin_train_0.wav", self.work.path / "hum" / "hum.wav")
@@ -105,14 +115,14 @@ class DisturbedGrid:
         self.work.wait_until_over()
         return said
 
-    def plain_runs(self) -> dict[str, dict[str, str]]:
-        """Make the same runs with run.sh, three at a time as in the grid; return their table of scores."""
+    def plain_runs(self, jobs: Sequence[Job]) -> dict[str, dict[str, str]]:
+        """Make runs with run.sh, three at a time as in the grid; return their table of scores."""
 
         def run(job: Job) -> None:
             self.work.call("run.sh", *job.arguments, "--exp-dir=plain", "--stage=4", "--stop-stage=6")
 
         with ThreadPoolExecutor(3) as pool:
-            list(pool.map(run, self.work.jobs()))
+            list(pool.map(run, jobs))
         self.work.call("local/collect_scores.sh", "--tsv", "plain.tsv", "plain")
         return read_table(self.work.path / "plain.tsv")
 
@@ -124,16 +134,16 @@ class DisturbedGrid:
         """Read what an element has written, in all its starts."""
         return "".join(path.read_text() for path in self.folder.glob(f"logs/train.*_{index}.log"))
 
-    def beside_plain(self, job: Job, plain: dict[str, dict[str, str]]) -> dict[str, Any]:
-        """Set an element beside its plain run."""
-        one, other = weights(self.work.path / "exp" / job.tag), weights(self.work.path / "plain" / job.tag)
+    def beside_plain(self, job: Job, plain: dict[str, str]) -> dict[str, Any]:
+        """Set an element beside a plain run, given by its row of the table."""
+        one, other = weights(self.work.path / "exp" / job.tag), weights(self.work.path / "plain" / plain["tag"])
         return {
             "tag": job.tag,
             "disturbance": DISTURBANCES[job.index],
             "starts": (read_state(self.folder / "jobs.tsv", job.index) or {}).get("starts"),
             "resumed": self.log(job.index).count("resuming exp/"),
             "weights_bit_equal": all(torch.equal(value, other[key]) for key, value in one.items()),
-            "scores_equal": same_scores(self.table()[job.tag], plain[job.tag]),
+            "scores_equal": same_scores(self.table()[job.tag], plain),
         }
 
     def _disturb(self, index: int) -> None:

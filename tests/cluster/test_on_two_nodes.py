@@ -106,7 +106,7 @@ def test_the_death_of_one_process_ends_the_job_and_the_log_says_so(cluster: Slur
     job = element.submit()
     element.wait_for((element.experiment / EPOCHS).exists, "an epoch")
     os.kill(element.rank_on("n2", job), signal.SIGKILL)
-    cluster.wait_until_over([job], timeout_s=30)
+    cluster.wait_until_over([job], timeout_s=120)  # gloo's own patience is half an hour
     log = element.log.read_text()
     state = read_state(element.jobs, 0) or {}
     assert state["state"] == "failed", log

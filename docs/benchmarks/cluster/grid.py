@@ -17,7 +17,7 @@ from typing import Any
 from asr_dro.errors import UserError, run_main
 from asr_dro.fileio import write_json
 from docs.benchmarks.cluster.overhead import measure_overhead
-from tests.cluster.disturbed_grid import DISTURBANCES, FAILURE, PARTITIONS, DisturbedGrid
+from tests.cluster.disturbed_grid import DISTURBANCES, FAILURE, PARTITIONS, VARIED, DisturbedGrid
 from tests.cluster.slurm import running, why_not
 
 logger = logging.getLogger("asr_dro.benchmarks.cluster")
@@ -35,15 +35,15 @@ def measure(grid: DisturbedGrid) -> dict[str, Any]:
     logger.info("the job that failed")
     grid.mend()
     logger.info("the same by plain run.sh")
-    plain = grid.plain_runs()
+    plain = grid.plain_runs(jobs)
     return {
-        "jobs": [grid.beside_plain(job, plain) for job in jobs if job is not failing],
+        "jobs": [grid.beside_plain(job, plain[job.tag]) for job in jobs if job is not failing],
         "failed": {
             "tag": failing.tag,
             "status": next(" ".join(line.split()) for line in status if failing.tag in line),
         },
         "table_of_failed": {key: before[failing.tag][key].replace(str(work.path), "WORK") for key in ("state", "note")},
-        "after_retry": grid.beside_plain(failing, plain),
+        "after_retry": grid.beside_plain(failing, plain[failing.tag]),
         "last_status": work.submit("--status").splitlines()[-1],
         "overhead": measure_overhead(work, jobs[0]),
     }
@@ -58,7 +58,7 @@ def main() -> None:
         running(Path(folder) / "s", more=PARTITIONS) as cluster,
     ):
         try:
-            results = measure(DisturbedGrid(cluster, Path(folder)))
+            results = measure(DisturbedGrid(cluster, Path(folder), VARIED))
         except subprocess.CalledProcessError as error:
             raise UserError(f"{error}\n{error.stderr}") from error
     write_json(FOLDER / "results.json", results)
