@@ -66,9 +66,9 @@ def log_to_file(path: Path) -> Iterator[None]:
 def chatter_to_file(path: Path) -> Iterator[None]:
     """Append what the block prints, rather than logs, to ``path``.
 
-    Importing ESPnet prints failed downloads of data for English pronunciation, missing optional packages and
-    warnings about other packages' source code: nothing that a person could act on. A library that sets up a terminal of
-    its own meanwhile, as transformers does, logs from then on like all others.
+    Importing ESPnet prints missing optional packages and warnings about other packages' source code: nothing that a
+    person could act on. A library that sets up a terminal of its own meanwhile, as transformers does, logs from then on
+    like all others.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):

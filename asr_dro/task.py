@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from espnet2.tasks import abs_task, asr
+
+from asr_dro.offline import no_downloads_of_nltk
+
+with no_downloads_of_nltk():
+    from espnet2.tasks import abs_task, asr
+
 from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 

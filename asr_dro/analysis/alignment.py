@@ -19,7 +19,7 @@ from asr_dro.data.tokens import TOKENS, read_token_list
 from asr_dro.decoding.model_loading import load_model
 from asr_dro.errors import UserError
 from asr_dro.training.batches import DrawSampler, start_worker
-from asr_dro.training.dataset import UNREADABLE, Collate, SpeechDataset
+from asr_dro.training.dataset import UNREADABLE, SpeechDataset, collate_examples
 from asr_dro.training.utterances import UtteranceTable
 
 SECONDS_PER_BATCH = 60.0
@@ -51,7 +51,7 @@ def reference_losses(data_set: Path, experiment: Path, split: str, *, nj: int = 
         dataset,
         batch_sampler=DrawSampler(table.evaluation_batches(SECONDS_PER_BATCH)),
         num_workers=max(0, nj - 1),
-        collate_fn=Collate(),
+        collate_fn=collate_examples,
         worker_init_fn=start_worker,
     )
     per_label: dict[str, float] = {}

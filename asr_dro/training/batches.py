@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from asr_dro.batching import Batch, shard
 from asr_dro.data.audio_reading import UnreadableUtterances
 from asr_dro.data.packed_columns import Ints
-from asr_dro.training.dataset import Collate, Draw, SpeechDataset
+from asr_dro.training.dataset import Draw, SpeechDataset, collate_examples
 from asr_dro.training.interruption import heed_parent_only, held_back
 from asr_dro.training.processes import rank_and_world
 
@@ -147,7 +147,7 @@ class BatchFactory(AbsIterFactory):  # type: ignore[misc]  # ESPnet has no type 
             # Each process takes every world-th utterance of a batch; all see every batch, so that they stay in step.
             batch_sampler=DrawSampler(batches, epoch, start=start, rank=rank, world=world),
             num_workers=self.num_workers,
-            collate_fn=Collate(),
+            collate_fn=collate_examples,
             pin_memory=self.pin_memory,
             worker_init_fn=start_worker,
             # The loader draws a seed from the global generator; one of its own keeps the training's draws the same

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from espnet2.train.collate_fn import CommonCollateFn
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from asr_dro.data.audio import ClipError
@@ -120,18 +120,19 @@ def stand_in(samples: int) -> Samples:
     return noise * np.float32(_STAND_IN_AMPLITUDE)
 
 
-class Collate:
-    """Pads examples to a batch."""
+def collate_examples(examples: Sequence[Example]) -> tuple[list[str], dict[str, Tensor], dict[str, str]]:
+    """Pad examples to a batch, as ESPnet's ``CommonCollateFn`` does, whose import costs seconds of tokenisers.
 
-    def __init__(self) -> None:
-        self.pad = CommonCollateFn(float_pad_value=0.0, int_pad_value=LABEL_PADDING)
-
-    def __call__(self, examples: Sequence[Example]) -> tuple[list[str], dict[str, Tensor], dict[str, str]]:
-        """Return utterance ids, padded tensors, and the failures by utterance id.
-
-        The tensors are those of ESPnet (``speech`` (B, T), ``speech_lengths`` (B,), ...) and ``unreadable`` (B,), true
-        where noise stands in for the audio.
-        """
-        utt_ids, tensors = self.pad([(example.utt_id, example.arrays) for example in examples])
-        tensors[UNREADABLE] = torch.tensor([bool(example.failure) for example in examples])
-        return utt_ids, tensors, {example.utt_id: example.failure for example in examples if example.failure}
+    Returns:
+        Utterance ids, padded tensors, and the failures by utterance id. The tensors are those of ESPnet (``speech``
+        (B, T), ``speech_lengths`` (B,), ...) and ``unreadable`` (B,), true where noise stands in for the audio.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name in examples[0].arrays:
+        rows = [torch.from_numpy(example.arrays[name]) for example in examples]
+        padding = 0.0 if rows[0].is_floating_point() else LABEL_PADDING
+        tensors[name] = pad_sequence(rows, batch_first=True, padding_value=padding)
+        tensors[f"{name}_lengths"] = torch.tensor([len(row) for row in rows])
+    tensors[UNREADABLE] = torch.tensor([bool(example.failure) for example in examples])
+    failures = {example.utt_id: example.failure for example in examples if example.failure}
+    return [example.utt_id for example in examples], tensors, failures

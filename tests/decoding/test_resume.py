@@ -93,6 +93,20 @@ def test_parts_that_do_not_fit_are_refused(case: Case, monkeypatch: pytest.Monke
         case.decode()
 
 
+def test_nothing_is_imported_that_the_model_does_not_need(case: Case, whole: dict[str, bytes]) -> None:
+    (case.folder / "times.yaml").write_text(TIMES)
+    code = (
+        "import sys; from asr_dro.bin.decode import main; main(); "
+        "heavy = {'espnet2.tasks', 'nltk', 'numba', 'peft', 's3prl', 'scipy.signal', 'sklearn', 'transformers'}; "
+        "sys.exit(' '.join(sorted(heavy & sys.modules.keys())) or 0)"
+    )
+    options = {"--data": case.data_set, "--exp": case.experiment, "--decode": case.folder / "times.yaml"}
+    command = [sys.executable, "-O", "-c", code, *(str(word) for pair in options.items() for word in pair)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert case.files() == whole
+
+
 def test_killed_and_run_again_it_gives_the_same_files(case: Case, whole: dict[str, bytes]) -> None:
     (case.folder / "times.yaml").write_text(TIMES)
     # Each batch is followed by a pause, so that the kill comes in the middle on any machine.

@@ -22,7 +22,15 @@ from asr_dro.experiment import EPOCHS
 from asr_dro.training.augmentation import AugmentationConfig, NoiseConfig
 from asr_dro.training.augmenter import Augmenter
 from asr_dro.training.batches import BatchFactory, DrawSampler, count_occurrences
-from asr_dro.training.dataset import Draw, SpeechDataset, stand_in
+from asr_dro.training.dataset import (
+    LABEL_PADDING,
+    UNREADABLE,
+    Draw,
+    Example,
+    SpeechDataset,
+    collate_examples,
+    stand_in,
+)
 from asr_dro.training.run import train
 from asr_dro.training.utterances import UtteranceTable
 from tests.training.runs import assert_same_training, build, stop_after, write_run
@@ -237,3 +245,30 @@ def test_noise_that_cannot_be_used_is_refused_before_training(noise_set: Path, t
     with pytest.raises(UserError, match=r"1 of 1 files of noise cannot be read:\n  .*bad\.wav"):
         train(noise_set, experiment, ngpu=0)
     assert not (experiment / "train.log").exists()
+
+
+def test_batches_are_padded_as_by_espnet() -> None:
+    from espnet2.train.collate_fn import CommonCollateFn
+
+    generator = np.random.default_rng(0)
+    examples = [
+        Example(
+            f"u{number}",
+            {
+                "speech": generator.standard_normal(50 * number, dtype=np.float32),
+                "text": generator.integers(1, 9, labels),
+                "group": np.array([number], dtype=np.int64),
+            },
+            "cannot be read" if number == 2 else "",
+        )
+        for number, labels in ((3, 2), (1, 5), (2, 0))
+    ]
+    reference = CommonCollateFn(float_pad_value=0.0, int_pad_value=LABEL_PADDING)
+    utt_ids, expected = reference([(example.utt_id, example.arrays) for example in examples])
+    found_ids, found, failures = collate_examples(examples)
+    assert (found_ids, failures) == (utt_ids, {"u2": "cannot be read"})
+    assert found.pop(UNREADABLE).tolist() == [False, False, True]
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype, name
+        assert torch.equal(found[name], tensor), name
