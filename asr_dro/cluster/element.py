@@ -30,6 +30,7 @@ from asr_dro.lock import is_alive, start_of
 STATES = "state"  # folder beside the list, with a file for each element
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _POLL_S = 0.2
+_LATER_S = 5.0  # after the work was signalled, the element is too, if the signal is for all of its job
 _SHOWN = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "TMPDIR", "HF_HOME", "SLURM_")  # variables, or how they begin
 
 
@@ -82,17 +83,25 @@ def _run_listening(element: Element, signals: _Listening) -> int:
     status = _run(command, failure, signals)
     if status == 0:
         state.write("done", status=0)
-    elif stopped_by := signals.first or _signal_behind(status):
+    elif stopped_by := _who_stopped_it(status, signals):
         status = EXIT_TRY_AGAIN
-        state.write("interrupted", status=status, error=f"stopped by {stopped_by.name}")
+        state.write("interrupted", status=status, error=f"stopped by {stopped_by}")
     else:
         state.write("failed", status=status, error=_last_error(failures) or f"exit status {status}")
     return status
 
 
-def _signal_behind(status: int) -> signal.Signals | None:
-    """Return the signal that a command died of: of those that reach all processes, this one may be the last."""
-    return next((number for number in _SIGNALS if status == 128 + number), None)
+def _who_stopped_it(status: int, signals: _Listening) -> str | None:
+    """Say what asked the work to stop; ``None``: nobody did, it failed.
+
+    Of the processes that Slurm signals, this one may be the last. But srun sends SIGTERM too, to the others when one
+    has died: such a job must not queue again and again.
+    """
+    if signals.first is None and status - 128 in _SIGNALS:
+        signals.wait(_LATER_S)
+    if signals.first is not None:
+        return signals.first.name
+    return "a signal to its work" if status == EXIT_TRY_AGAIN else None
 
 
 class State:
@@ -174,6 +183,12 @@ class _Listening:
         if self.first is None:
             self.first = signal.Signals(number)
             self.pass_on()
+
+    def wait(self, longest_s: float) -> None:
+        """Wait for a signal."""
+        deadline = time.monotonic() + longest_s
+        while self.first is None and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def pass_on(self) -> None:
         """Ask all processes that there are."""
