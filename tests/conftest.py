@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typeguard
 
-SLOW_FILES = ("test_end_to_end.py", "test_models.py", "test_mini.py")
+SLOW_FILES = ("test_on_slurm.py", "test_end_to_end.py", "test_models.py", "test_mini.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,20 +1,29 @@
-"""Grids on a real Slurm: data, arrays that depend on it, signals, failures, cancelling, the table at the end."""
+"""A real Slurm: grids with all that happens to them, cancelling, long lists, trainings on two nodes.
+
+In one file, for the tests of one file run one after another: each of these keeps the machine busy by itself.
+"""
 
 from __future__ import annotations
 
 import getpass
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from asr_dro.cluster.batch_scripts import element_lines, write_script
+from asr_dro.cluster.element import read_state
+from asr_dro.experiment import EPOCHS
+from asr_dro.training.run import train
 from tests.cluster.corpus import TINY
 from tests.cluster.disturbed_grid import ALIKE, DISTURBANCES, FAILURE, NONE, SIGNAL, DisturbedGrid
 from tests.cluster.slurm import Slurm, why_not
+from tests.cluster.two_nodes import MORE, TwoNodes
 from tests.cluster.work import Work, wait_for
+from tests.training.runs import assert_same_training, write_run
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a Slurm"),
@@ -124,3 +133,33 @@ def test_long_lists_are_cut_into_arrays_that_slurm_takes_and_soon_looked_through
     assert after.children_user + after.children_system - before.children_user - before.children_system < 2.0
     work.submit("--cancel", grid="many")
     work.wait_until_over("many")
+
+
+def test_two_nodes_train_what_one_process_does_though_a_signal_comes_in_between(cluster: Slurm, tmp_path: Path) -> None:
+    element = TwoNodes(cluster, tmp_path)
+    job = element.submit()
+    element.wait_for((element.experiment / EPOCHS).exists, "an epoch")
+    cluster.call("scancel", "--batch", "--signal=USR1", f"{job}_0")  # as --signal=B:USR1 ahead of the time limit
+    one = write_run(tmp_path / "one", "ctc_dro", MORE)
+    train(tmp_path / "set", one, ngpu=0)
+    cluster.wait_until_over([job], timeout_s=240)
+    log = element.log.read_text()
+    assert (read_state(element.jobs, 0) or {})["state"] == "done", log
+    assert log.count("# Command") == 2, "begun twice"
+    assert log.count("stopped on request: SIGUSR1 after epoch") == 1, "said once, by the first process"
+    assert log.count("epoch   1/16") == log.count("epoch  16/16") == 1, "each epoch by one process, and once"
+    assert "Traceback" not in log
+    assert_same_training(one, element.experiment, tolerance=1e-5)
+
+
+def test_the_death_of_one_process_ends_the_job_and_the_log_says_so(cluster: Slurm, tmp_path: Path) -> None:
+    element = TwoNodes(cluster, tmp_path)
+    job = element.submit()
+    element.wait_for((element.experiment / EPOCHS).exists, "an epoch")
+    os.kill(element.rank_on("n2", job), signal.SIGKILL)
+    cluster.wait_until_over([job], timeout_s=120)  # gloo's own patience is half an hour
+    log = element.log.read_text()
+    state = read_state(element.jobs, 0) or {}
+    assert state["state"] == "failed", log
+    assert state["error"]
+    assert "task 1: Killed" in log

@@ -1,36 +1,24 @@
-"""A training on two nodes of a real Slurm, a process on each, started by srun: its result, its signals, its deaths."""
+"""A training on two nodes of a real Slurm, a process on each, started by srun."""
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from asr_dro.cluster.batch_scripts import element_lines, write_script
-from asr_dro.cluster.element import read_state
 from asr_dro.cluster.grid import Run
 from asr_dro.cluster.jobs import write_jobs
-from asr_dro.experiment import EPOCHS
-from asr_dro.training.run import train
-from tests.cluster.slurm import Slurm, why_not
+from tests.cluster.slurm import Slurm
 from tests.shell_sandbox import ROOT
-from tests.training.runs import TINY, assert_same_training, write_noise_set, write_run
-
-pytestmark = [
-    pytest.mark.skipif(bool(why_not()), reason=why_not() or "there is a Slurm"),
-    pytest.mark.timeout(900),  # half a minute by itself; where many work on the machine, minutes
-]
+from tests.training.runs import TINY, write_noise_set
 
 MORE = "--max_epoch 16 --save_every_updates 0 --use_tensorboard false --encoder_conf dropout_p=0"
 
 
-class Element:
+class TwoNodes:
     """One line of a list of jobs as an element of an array over both nodes, stage 4 only.
 
     Args:
@@ -82,33 +70,3 @@ class Element:
                 found.append(int(entry.name))
         assert len(found) == 1, (node, found)
         return found[0]
-
-
-def test_two_nodes_train_what_one_process_does_though_a_signal_comes_in_between(cluster: Slurm, tmp_path: Path) -> None:
-    element = Element(cluster, tmp_path)
-    job = element.submit()
-    element.wait_for((element.experiment / EPOCHS).exists, "an epoch")
-    cluster.call("scancel", "--batch", "--signal=USR1", f"{job}_0")  # as --signal=B:USR1 ahead of the time limit
-    one = write_run(tmp_path / "one", "ctc_dro", MORE)
-    train(tmp_path / "set", one, ngpu=0)
-    cluster.wait_until_over([job], timeout_s=240)
-    log = element.log.read_text()
-    assert (read_state(element.jobs, 0) or {})["state"] == "done", log
-    assert log.count("# Command") == 2, "begun twice"
-    assert log.count("stopped on request: SIGUSR1 after epoch") == 1, "said once, by the first process"
-    assert log.count("epoch   1/16") == log.count("epoch  16/16") == 1, "each epoch by one process, and once"
-    assert "Traceback" not in log
-    assert_same_training(one, element.experiment, tolerance=1e-5)
-
-
-def test_the_death_of_one_process_ends_the_job_and_the_log_says_so(cluster: Slurm, tmp_path: Path) -> None:
-    element = Element(cluster, tmp_path)
-    job = element.submit()
-    element.wait_for((element.experiment / EPOCHS).exists, "an epoch")
-    os.kill(element.rank_on("n2", job), signal.SIGKILL)
-    cluster.wait_until_over([job], timeout_s=120)  # gloo's own patience is half an hour
-    log = element.log.read_text()
-    state = read_state(element.jobs, 0) or {}
-    assert state["state"] == "failed", log
-    assert state["error"]
-    assert "task 1: Killed" in log
