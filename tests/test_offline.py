@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = ("asr_dro.task", "asr_dro.decoding.inference", "asr_dro.analysis.alignment")
 WATCHED = """
 import socket, sys
 
@@ -17,17 +16,15 @@ def refuse(*arguments, **_):
 
 socket.getaddrinfo = socket.create_connection = refuse
 asked = []
-import importlib
-importlib.import_module(sys.argv[1])
+import asr_dro.task
 sys.exit(f"asked for {asked}" if asked else 0)
 """
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_nothing_reaches_into_the_network_when_it_is_imported(module: str, tmp_path: Path) -> None:
+def test_nothing_reaches_into_the_network_when_espnet_is_imported(tmp_path: Path) -> None:
     """Neither does nltk, which finds no data in an empty folder: where packets are lost, a job would wait long."""
     environment = {"PATH": "", "HOME": str(tmp_path), "NLTK_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-O", "-W", "ignore", "-c", WATCHED, module]
+    command = [sys.executable, "-O", "-W", "ignore", "-c", WATCHED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 

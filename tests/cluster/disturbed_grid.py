@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -35,23 +35,39 @@ from tests.cluster.corpus import TINY
 from tests.cluster.slurm import Slurm
 from tests.cluster.work import Work, weights
 
-OPTIONS = f'options: {{corpus: manifest, nj: 1, train_args: "{TINY} --max_epoch 60"}}'
-VARIED = f"""
+NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION = "none", "time limit", "kill", "signal", "failure", "pre-emption"
+OPTIONS = f'options: {{corpus: manifest, nj: 1, train_args: "{TINY} --max_epoch %d"}}'
+
+
+class Plan(NamedTuple):
+    """A grid, and what is done to the job of each line of its list."""
+
+    grid: str
+    disturbances: tuple[str, ...]
+
+
+VARIED = Plan(
+    f"""
 axes: {{lang_set: ["fin,kat"], objective: [ctc, ctc_dro, group_dro]}}
 sweeps:
   ctc: {{max_epoch: [40, 60]}}
   ctc_dro: {{objective_conf.step_size: [1e-3, 1e-4]}}
   group_dro: {{augmentation.noise.folder: [hum, noise]}}
-{OPTIONS}
-"""
-# Five that train the same: so many updates there are not. One plain run tells what all of them are to be.
-ALIKE = f"""
+{OPTIONS % 60}
+""",
+    (NONE, TIME_LIMIT, KILL, SIGNAL, PREEMPTION, FAILURE),
+)
+# Five train the same, for so many updates there are not: one plain run tells what all of them are to be.
+ALIKE = Plan(
+    f"""
 axes: {{lang_set: ["fin,kat"], objective: [ctc_dro, group_dro]}}
 sweeps:
   ctc_dro: {{save_every_updates: [10000, 20000, 30000, 40000, 50000]}}
   group_dro: {{augmentation.noise.folder: [noise]}}
-{OPTIONS}
-"""
+{OPTIONS % 30}
+""",
+    (NONE, TIME_LIMIT, KILL, SIGNAL, NONE, FAILURE),
+)
 SITE = "scheduler: slurm\nmax_running: 3\ntrain: {partition: low, cpus: 2, time: '20'}\n"
 PARTITIONS = (
     "PreemptType=preempt/partition_prio",
@@ -60,8 +76,6 @@ PARTITIONS = (
     "PartitionName=low Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE GraceTime=60 MaxTime=INFINITE",
     "PartitionName=high Nodes=ALL PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE",
 )
-NONE, TIME_LIMIT, KILL, SIGNAL, FAILURE, PREEMPTION = "none", "time limit", "kill", "signal", "failure", "pre-emption"
-DISTURBANCES = (NONE, TIME_LIMIT, KILL, SIGNAL, PREEMPTION, FAILURE)  # by line of the list
 LONGEST_S = 400.0
 
 
@@ -71,17 +85,18 @@ class DisturbedGrid:
     Args:
         cluster: A Slurm with ``PARTITIONS``.
         folder: Where the user's folder is made.
-        grid: ``VARIED`` or ``ALIKE``.
+        plan: ``VARIED`` or ``ALIKE``.
 
     Attributes:
         work: The user's folder.
+        disturbances: What is done to each job.
         folder: What ``submit.sh`` writes.
     """
 
-    def __init__(self, cluster: Slurm, folder: Path, grid: str) -> None:
-        self.cluster, self.work = cluster, Work(cluster, folder)
+    def __init__(self, cluster: Slurm, folder: Path, plan: Plan) -> None:
+        self.cluster, self.work, self.disturbances = cluster, Work(cluster, folder), plan.disturbances
         self.folder = self.work.path / "exp" / "grids" / "mine"
-        self.work.write("grids/mine", grid)
+        self.work.write("grids/mine", plan.grid)
         self.work.write("cluster/mine", SITE)
         (self.work.path / "hum").mkdir()
         shutil.copyfile(self.work.path / "corpus" / "clips" / "fin_train_0.wav", self.work.path / "hum" / "hum.wav")
@@ -91,12 +106,12 @@ class DisturbedGrid:
         self.work.submit("--cluster", "mine")
         (self.array,) = self.work.numbers("mine.train")
         self.jobs, self.sleeping = self.work.jobs(), dict[int, list[int]]()
-        waiting = [DISTURBANCES.index(what) for what in (TIME_LIMIT, KILL, SIGNAL, PREEMPTION)]
-        later = {DISTURBANCES.index(KILL): self._requeue, DISTURBANCES.index(TIME_LIMIT): self._lengthen}
+        waiting = [index for index, what in enumerate(self.disturbances) if what not in (NONE, FAILURE)]
+        later = {self.disturbances.index(KILL): self._requeue, self.disturbances.index(TIME_LIMIT): self._lengthen}
         deadline = time.monotonic() + LONGEST_S
         while waiting or later or self.sleeping:
             for index in list(waiting):
-                assert self._state(index) not in ("done", "failed"), f"too late: {DISTURBANCES[index]}"
+                assert self._state(index) not in ("done", "failed"), f"too late: {self.disturbances[index]}"
                 if self._state(index) == "running" and self._epochs(index) >= 2:
                     self._disturb(index)
                     waiting.remove(index)
@@ -104,7 +119,7 @@ class DisturbedGrid:
             for index, finish in list(later.items()):
                 if index not in waiting and finish(index):
                     del later[index]
-            assert time.monotonic() < deadline, [DISTURBANCES[one] for one in (*waiting, *later, *self.sleeping)]
+            assert time.monotonic() < deadline, [self.disturbances[one] for one in (*waiting, *later, *self.sleeping)]
             time.sleep(0.02)
         self.work.wait_until_over()
 
@@ -139,7 +154,7 @@ class DisturbedGrid:
         one, other = weights(self.work.path / "exp" / job.tag), weights(self.work.path / "plain" / plain["tag"])
         return {
             "tag": job.tag,
-            "disturbance": DISTURBANCES[job.index],
+            "disturbance": self.disturbances[job.index],
             "starts": (read_state(self.folder / "jobs.tsv", job.index) or {}).get("starts"),
             "resumed": self.log(job.index).count("resuming exp/"),
             "weights_bit_equal": all(torch.equal(value, other[key]) for key, value in one.items()),
@@ -148,7 +163,7 @@ class DisturbedGrid:
 
     def _disturb(self, index: int) -> None:
         """Do to an element that trains what its turn is; what a signal will end sleeps until that has come."""
-        place, what = f"{self.array}_{index}", DISTURBANCES[index]
+        place, what = f"{self.array}_{index}", self.disturbances[index]
         below = processes_below(int((read_state(self.folder / "jobs.tsv", index) or {})["pid"]))
         if what == KILL:
             send(signal.SIGKILL, below)

@@ -2,7 +2,7 @@
 
     python3 -m docs.benchmarks.cluster.grid
 
-The tests run the same grid (tests/cluster/disturbed_grid.py says what is done to it). Needs the programs of Slurm
+tests/cluster/disturbed_grid.py says what is done to it; the tests run one that is alike. Needs the programs of Slurm
 (tools/install_system.sh).
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from asr_dro.errors import UserError, run_main
 from asr_dro.fileio import write_json
 from docs.benchmarks.cluster.overhead import measure_overhead
-from tests.cluster.disturbed_grid import DISTURBANCES, FAILURE, PARTITIONS, VARIED, DisturbedGrid
+from tests.cluster.disturbed_grid import FAILURE, PARTITIONS, VARIED, DisturbedGrid
 from tests.cluster.slurm import running, why_not
 
 logger = logging.getLogger("asr_dro.benchmarks.cluster")
@@ -30,7 +30,7 @@ def measure(grid: DisturbedGrid) -> dict[str, Any]:
     logger.info("the grid")
     grid.run()
     work, jobs, before = grid.work, grid.work.jobs(), grid.table()
-    failing = jobs[DISTURBANCES.index(FAILURE)]
+    failing = jobs[grid.disturbances.index(FAILURE)]
     status = [line.replace(str(work.path), "WORK") for line in work.submit("--status").splitlines()]
     logger.info("the job that failed")
     grid.mend()
