@@ -93,22 +93,25 @@ def test_parts_that_do_not_fit_are_refused(case: Case, monkeypatch: pytest.Monke
         case.decode()
 
 
-def test_nothing_is_imported_that_the_model_does_not_need(case: Case, whole: dict[str, bytes]) -> None:
+def command_of(case: Case, code: str) -> list[str]:
+    """Return a command that decodes the set by some Python code."""
     (case.folder / "times.yaml").write_text(TIMES)
+    options = {"--data": case.data_set, "--exp": case.experiment, "--decode": case.folder / "times.yaml"}
+    return [sys.executable, "-O", "-c", code, *(str(word) for pair in options.items() for word in pair)]
+
+
+def test_nothing_is_imported_that_the_model_does_not_need(case: Case, whole: dict[str, bytes]) -> None:
     code = (
         "import sys; from asr_dro.bin.decode import main; main(); "
         "heavy = {'espnet2.tasks', 'nltk', 'numba', 'peft', 's3prl', 'scipy.signal', 'sklearn', 'transformers'}; "
         "sys.exit(' '.join(sorted(heavy & sys.modules.keys())) or 0)"
     )
-    options = {"--data": case.data_set, "--exp": case.experiment, "--decode": case.folder / "times.yaml"}
-    command = [sys.executable, "-O", "-c", code, *(str(word) for pair in options.items() for word in pair)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command_of(case, code), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert case.files() == whole
 
 
 def test_killed_and_run_again_it_gives_the_same_files(case: Case, whole: dict[str, bytes]) -> None:
-    (case.folder / "times.yaml").write_text(TIMES)
     # Each batch is followed by a pause, so that the kill comes in the middle on any machine.
     code = (
         "import time; from asr_dro.decoding import parts; add = parts.PartFile.add\n"
@@ -116,9 +119,7 @@ def test_killed_and_run_again_it_gives_the_same_files(case: Case, whole: dict[st
         "parts.PartFile.add = slow\n"
         "from asr_dro.bin.decode import main; main()"
     )
-    options = {"--data": case.data_set, "--exp": case.experiment, "--decode": case.folder / "times.yaml"}
-    command = [sys.executable, "-O", "-c", code, *(str(word) for pair in options.items() for word in pair)]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command_of(case, code), cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 300
         while not (case.parts() and case.parts()[0].read_text().count('"batch"') >= 5):
