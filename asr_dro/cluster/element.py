@@ -188,7 +188,7 @@ class _Listening:
         """Wait for a signal."""
         deadline = time.monotonic() + longest_s
         while self.first is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(_POLL_S)
 
     def pass_on(self) -> None:
         """Ask all processes that there are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -84,9 +85,15 @@ class CorpusRates:
 
     def _freedom(self, members: Collection[Sequence[int]]) -> list[float]:
         """Return the degrees of freedom of sums (or differences) of some of the rates."""
-        spread = variances(self.rates)
         chosen = [np.array(found) for found in members]
-        return [min(freedom_of_sum(spread[one], self.freedom[one]), float(self.freedom[one].sum())) for one in chosen]
+        return [
+            min(freedom_of_sum(self._variances[one], self.freedom[one]), float(self.freedom[one].sum()))
+            for one in chosen
+        ]
+
+    @functools.cached_property
+    def _variances(self) -> Floats:
+        return variances(self.rates)
 
 
 def pairs_with_rate(labels: Pairs, length: Floats) -> Pairs:

@@ -111,8 +111,9 @@ class DisturbedGrid:
         deadline = time.monotonic() + LONGEST_S
         while waiting or later or self.sleeping:
             for index in list(waiting):
-                assert self._state(index) not in ("done", "failed"), f"too late: {self.disturbances[index]}"
-                if self._state(index) == "running" and self._epochs(index) >= 2:
+                state = self.work.state(self.jobs[index])
+                assert state not in ("done", "failed"), f"too late: {self.disturbances[index]}"
+                if state == "running" and self._epochs(index) >= 2:
                     self._disturb(index)
                     waiting.remove(index)
             self._wake()
@@ -197,7 +198,7 @@ class DisturbedGrid:
 
     def _lengthen(self, index: int) -> bool:
         """Give an element that was stopped ahead of its limit a longer one: this proof wants one such stop."""
-        if self._state(index) != "interrupted" or self._ask("%T", index) != "PENDING":
+        if self.work.state(self.jobs[index]) != "interrupted" or self._ask("%T", index) != "PENDING":
             return False
         self.cluster.call("scontrol", "update", f"JobId={self.array}_{index}", "TimeLimit=20")
         return True
@@ -205,9 +206,6 @@ class DisturbedGrid:
     def _ask(self, what: str, index: int) -> str:
         jobs = f"--jobs={self.array}_{index}"
         return self.cluster.call("squeue", "--noheader", "--states=all", jobs, f"--format={what}").strip()
-
-    def _state(self, index: int) -> str | None:
-        return (read_state(self.folder / "jobs.tsv", index) or {}).get("state")
 
     def _epochs(self, index: int) -> int:
         """Return how many epochs an element has trained."""

@@ -18,31 +18,6 @@ from asr_dro.cluster.jobs import write_jobs
 from asr_dro.errors import EXIT_TRY_AGAIN
 
 
-@pytest.mark.parametrize("moment", ["header", "Popen"])
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
-def test_a_signal_before_the_work_begins_stops_it(
-    moment: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There is no process yet to pass it on to, and it does not come again."""
-    (tmp_path / "run.sh").write_text("sleep 60\n")
-    write_jobs(tmp_path / "jobs.tsv", [Run("tag", {"exp_dir": str(tmp_path / "exp")})])
-    owner: Any = element if moment == "header" else subprocess
-    original = getattr(owner, moment)
-
-    def signalled(*arguments: Any, **others: Any) -> Any:
-        os.kill(os.getpid(), number)
-        return original(*arguments, **others)
-
-    monkeypatch.setattr(element, "REPOSITORY", tmp_path)
-    monkeypatch.setattr(owner, moment, signalled)
-    before, handlers = time.monotonic(), [signal.getsignal(one) for one in (signal.SIGUSR1, signal.SIGTERM)]
-    assert run_element(Element(tmp_path / "jobs.tsv", 0)) == EXIT_TRY_AGAIN
-    assert time.monotonic() - before < 30
-    state = read_state(tmp_path / "jobs.tsv", 0) or {}
-    assert (state["state"], state["error"]) == ("interrupted", f"stopped by {number.name}")
-    assert [signal.getsignal(one) for one in (signal.SIGUSR1, signal.SIGTERM)] == handlers
-
-
 def run_script(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, dict[str, Any]]:
     """Run an element whose work is a script; return its status and its state."""
     (folder / "run.sh").write_text(script)
@@ -50,6 +25,28 @@ def run_script(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tu
     monkeypatch.setattr(element, "REPOSITORY", folder)
     status = run_element(Element(folder / "jobs.tsv", 0))
     return status, dict(read_state(folder / "jobs.tsv", 0) or {})
+
+
+@pytest.mark.parametrize("moment", ["header", "Popen"])
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_signal_before_the_work_begins_stops_it(
+    moment: str, number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no process yet to pass it on to, and it does not come again."""
+    owner: Any = element if moment == "header" else subprocess
+    original = getattr(owner, moment)
+
+    def signalled(*arguments: Any, **others: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return original(*arguments, **others)
+
+    monkeypatch.setattr(owner, moment, signalled)
+    before, handlers = time.monotonic(), [signal.getsignal(one) for one in (signal.SIGUSR1, signal.SIGTERM)]
+    status, state = run_script("sleep 60\n", tmp_path, monkeypatch)
+    assert status == EXIT_TRY_AGAIN
+    assert time.monotonic() - before < 30
+    assert (state["state"], state["error"]) == ("interrupted", f"stopped by {number.name}")
+    assert [signal.getsignal(one) for one in (signal.SIGUSR1, signal.SIGTERM)] == handlers
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])

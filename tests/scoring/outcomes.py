@@ -67,3 +67,8 @@ def overdispersed(rate: float, number: int, rng: np.random.Generator) -> Ints:
     lengths = np.maximum(1, rng.lognormal(3.6, 0.5, number)).astype(np.int64)
     errors = rng.binomial(lengths, rng.beta(4 * rate, 4 * (1 - rate), number))
     return np.stack([errors, lengths], axis=1)
+
+
+def inside(value: float, interval: Sequence[float]) -> bool:
+    """Tell whether an interval, its ends included, holds a value."""
+    return interval[0] <= value <= interval[1]

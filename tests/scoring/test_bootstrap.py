@@ -22,7 +22,7 @@ from asr_dro.scoring.resampled_rates import (
 )
 from asr_dro.scoring.resampling import Floats
 from asr_dro.scoring.scores import summarise
-from tests.scoring.outcomes import Row, outcomes, overdispersed, scored
+from tests.scoring.outcomes import Row, inside, outcomes, overdispersed, scored
 
 RNG = random.Random(5)
 ROWS = [
@@ -36,10 +36,6 @@ ROWS = [
     for n in range(90)
 ]
 QUICK = BootstrapSettings(resamples=500)
-
-
-def inside(value: float, interval: list[float]) -> bool:
-    return interval[0] <= value <= interval[1]
 
 
 def test_every_number_of_the_scores_has_an_interval_around_it() -> None:

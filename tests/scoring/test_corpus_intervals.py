@@ -8,14 +8,10 @@ import pytest
 
 from asr_dro.scoring.bootstrap import intervals_of_scores
 from asr_dro.scoring.scores import summarise
-from tests.scoring.outcomes import Row, scored
+from tests.scoring.outcomes import Row, inside, scored
 
 RNG = random.Random(5)
 ROWS = [Row(f"u{n}", f"l{n % 3}", RNG.randrange(10 + 5 * (n % 3)), RNG.randrange(20, 60)) for n in range(90)]
-
-
-def inside(value: float, interval: list[float]) -> bool:
-    return interval[0] <= value <= interval[1]
 
 
 def test_means_over_corpora_their_gaps_and_each_corpus() -> None:
